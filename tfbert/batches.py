@@ -1,0 +1,164 @@
+"""Text -> token ids -> head+tail truncation -> length buckets -> batches."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.errors import UserError
+
+BUCKET = 64  # batches are padded to multiples of this many tokens: few shapes, little padding
+WINDOW = 50  # reviews are sorted by length within this many batches at a time
+
+
+class TextEncoder:
+    """Turns texts into token ids, special tokens included, at most `max_seq_length` of them.
+
+    truncation says what a longer text keeps: "head", "tail", or "head+tail", a quarter of the head and
+    three quarters of the tail, as the best of Sun et al. 2019 (arXiv:1905.05583, table 2: 128 + 382 of 510).
+    """
+
+    def __init__(self, tokenizer, max_seq_length, truncation="head+tail"):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self.tokenizer = tokenizer
+        self.max_seq_length = max_seq_length
+        self.truncation = truncation
+        special = tokenizer.encode("").ids  # [CLS] [SEP]
+        self.prefix, self.suffix = special[: len(special) // 2], special[len(special) // 2 :]
+        room = max_seq_length - len(special)
+        self.head = {"head": room, "tail": 0, "head+tail": room // 4}[truncation]
+        self.tail = room - self.head
+
+    @classmethod
+    def from_folder(cls, folder, max_seq_length, truncation="head+tail"):
+        """From tokenizer.json. Raises UserError where it is missing or broken."""
+        from tokenizers import Tokenizer
+
+        path = Path(folder, "tokenizer.json")
+        if not path.exists():
+            raise UserError(f"{folder} holds no tokenizer.json")
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise UserError(f"cannot read {path}: {error}") from error
+        return cls(tokenizer, max_seq_length, truncation)
+
+    def __call__(self, texts):
+        """texts: a list of str. Returns a list of lists of int."""
+        encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
+        return [self.prefix + self.shorten(encoding.ids) + self.suffix for encoding in encodings]
+
+    def shorten(self, ids):
+        if len(ids) <= self.head + self.tail:
+            return ids
+        return ids[: self.head] + ids[len(ids) - self.tail :]
+
+    def fingerprint(self):
+        """Changes when the same text would get other ids."""
+        state = (self.tokenizer.to_str(), self.max_seq_length, self.truncation)
+        return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+
+
+class Examples:
+    """The token ids and labels of a split; the ids stay in memory-mapped Arrow.
+
+    lengths: int32 (N,); labels: int32 (N,) for one label a text.
+    """
+
+    def __init__(self, dataset):
+        self.chunks = [
+            (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in dataset.data.column("input_ids").chunks
+        ]
+        self.starts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.chunks])
+        self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.chunks]).astype(np.int32)
+        self.labels = np.asarray(dataset.data.column("label"), np.int32)
+
+    @classmethod
+    def tokenized(cls, dataset, encoder, description):
+        """Tokenizes a `datasets.Dataset` with the columns text and label, or finds that done in the cache."""
+        from datasets import Features, List, Value, enable_progress_bars
+
+        enable_progress_bars()
+        mapped = dataset.map(
+            lambda batch: {"input_ids": encoder(batch["text"])},
+            batched=True,
+            remove_columns=["text"],
+            features=Features({"label": dataset.features["label"], "input_ids": List(Value("int32"))}),
+            new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
+            desc=description,
+        )
+        return cls(mapped)
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def ids(self, row):
+        chunk = np.searchsorted(self.starts, row, side="right") - 1
+        values, offsets = self.chunks[chunk]
+        start = row - self.starts[chunk]
+        return values[offsets[start] : offsets[start + 1]]
+
+    def batch(self, rows, max_seq_length):
+        """The model's inputs for these rows: {"input_ids", "attention_mask"}, int32 (B, S)."""
+        length = padded_length(self.lengths[rows].max(), max_seq_length)
+        return pad([self.ids(row) for row in rows], length)
+
+
+def padded_length(length, max_seq_length):
+    """The next multiple of BUCKET, max_seq_length at most."""
+    return min(-(-int(length) // BUCKET) * BUCKET, max_seq_length)
+
+
+def pad(sequences, length):
+    """Ragged ids -> {"input_ids", "attention_mask"}, int32 (B, length)."""
+    input_ids = np.zeros((len(sequences), length), np.int32)
+    attention_mask = np.zeros((len(sequences), length), np.int32)
+    for i, ids in enumerate(sequences):
+        input_ids[i, : len(ids)] = ids
+        attention_mask[i, : len(ids)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+class TrainBatches:
+    """Shuffled batches of similar lengths, the same for the same seed.
+
+    Every batch is full: the last one of an epoch is filled up from the epoch's beginning.
+    """
+
+    def __init__(self, examples, batch_size, max_seq_length, seed):
+        self.examples = examples
+        self.batch_size = batch_size
+        self.max_seq_length = max_seq_length
+        self.seed = seed
+        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self.tokens_per_row = float(examples.lengths.mean())
+
+    def epoch(self, number):
+        """The rows of every batch of an epoch, int64 (steps, B)."""
+        rng = np.random.default_rng([self.seed, number])
+        rows = rng.permutation(len(self.examples))
+        rows = np.resize(rows, self.steps_per_epoch * self.batch_size)
+        for window in np.split(rows, range(0, len(rows), WINDOW * self.batch_size)[1:]):
+            window[:] = window[np.argsort(self.examples.lengths[window], kind="stable")]
+        return rng.permutation(rows.reshape(self.steps_per_epoch, self.batch_size))
+
+    def stream(self, first_step=0):
+        """Yields (inputs, labels) for step first_step and all that follow, without end."""
+        epoch, skip = divmod(first_step, self.steps_per_epoch)
+        while True:
+            for rows in self.epoch(epoch)[skip:]:
+                yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
+            epoch, skip = epoch + 1, 0
+
+    def tokens(self, epoch=0):
+        """How many tokens an epoch holds, and how many with its padding."""
+        lengths = self.examples.lengths[self.epoch(epoch)]
+        padded = sum(padded_length(longest, self.max_seq_length) for longest in lengths.max(axis=1))
+        return int(lengths.sum()), int(padded * self.batch_size)
+
+
+def by_length(lengths, batch_size):
+    """Rows in batches of similar length, the longest first, so that a lack of memory shows at once."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

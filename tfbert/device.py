@@ -1,0 +1,124 @@
+"""The machine: what computes, in which precision, compiled or not."""
+
+import contextlib
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+
+from tfbert.errors import UserError
+
+
+@dataclass(frozen=True)
+class Device:
+    """What training runs on.
+
+    precision: float32, bfloat16 or float16, the arithmetic of the products; weights are always float32.
+    hint: a line for the user where a GPU stands idle, or None.
+    """
+
+    description: str
+    is_gpu: bool
+    precision: str
+    xla: bool
+    hint: str | None = None
+
+    @property
+    def policy(self):
+        """The name of the Keras dtype policy."""
+        return self.precision if self.precision == "float32" else f"mixed_{self.precision}"
+
+
+def find_device(precision="auto", xla="auto"):
+    """The Device of this machine; "auto" chooses what is fast and safe on it."""
+    load_keras()
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        names = [detail.get("device_name", "GPU") for detail in details]
+        capability = min((detail.get("compute_capability", (8, 0)) for detail in details), default=None)
+    else:
+        names = [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+        capability = (8, 0)
+    if names:
+        best = "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
+        description = f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    else:
+        best = "bfloat16" if cpu_multiplies_bfloat16() else "float32"
+        description = f"CPU, {available_cores()} cores"
+    return Device(
+        description=description,
+        is_gpu=bool(names),
+        precision=best if precision == "auto" else precision,
+        xla=bool(names) if xla == "auto" else xla == "on",
+        hint=None if names else idle_gpu_hint(),
+    )
+
+
+def load_keras():
+    """Imports Keras and its backend without the lines that TensorFlow logs before it can be told not to."""
+    if "keras" in sys.modules:
+        return
+    try:
+        with silent_stderr():
+            import keras
+    except ImportError as error:
+        raise UserError(f"{error}: install with pip install -r requirements.txt") from error
+    keras.config.disable_traceback_filtering()
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """Sends file descriptor 2, which C++ code writes to, nowhere."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def idle_gpu_hint():
+    """What to install where an NVIDIA GPU is present that TensorFlow does not see, or None."""
+    if platform.system() == "Windows":
+        return "TensorFlow finds no GPU on native Windows since 2.11: run this under WSL2 to use one."
+    if os.path.exists("/proc/driver/nvidia/version") or os.path.exists("/dev/nvidiactl"):
+        return 'An NVIDIA GPU is here but TensorFlow does not see it: pip install "tensorflow[and-cuda]==2.21.0"'
+    return None
+
+
+def cpu_multiplies_bfloat16():
+    """True where the CPU has bfloat16 products (AVX512-BF16, AMX); elsewhere they are slower than float32."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            flags = next((line for line in file if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def available_cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def matmul_rate(precision, rows=4096, inner=384, columns=1536):
+    """Floating-point operations per second of a matrix product of an encoder's kind, measured in 0.2 s."""
+    from keras import ops
+
+    left, right = ops.ones((rows, inner), precision), ops.ones((inner, columns), precision)
+    ops.convert_to_numpy(ops.matmul(left, right)[0, 0])
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < 0.2:
+        ops.convert_to_numpy(ops.matmul(left, right)[0, 0])
+        count += 1
+    return count * 2 * rows * inner * columns / (time.perf_counter() - start)

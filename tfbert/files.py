@@ -1,0 +1,83 @@
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replaced_file(path):
+    """Yields a path beside `path`; what was written there takes its place when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.saving{path.suffix}")
+    try:
+        yield staged
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    with replaced_file(path) as staged:
+        staged.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def replaced_folder(folder, owned=None):
+    """Yields an empty folder that takes the place of `folder` in one step when the block ends well.
+
+    Whoever looks, or is killed, at any moment finds the old folder or the new one, whole. Where `owned` is
+    given, entries of the old folder that do not stand in it (a user's own files) are carried over.
+    """
+    folder = Path(folder).absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = folder.with_name(f".{folder.name}.saving")
+    discard(staged, folder, owned)  # of a save that was killed
+    staged.mkdir()
+    try:
+        yield staged
+        if not folder.exists():
+            os.rename(staged, folder)
+        elif not exchange(staged, folder):
+            replace_entries(staged, folder)
+    finally:
+        discard(staged, folder, owned)
+
+
+def discard(staged, folder, owned):
+    """Removes `staged`, once a user's own files are back in `folder`."""
+    if not staged.exists():
+        return
+    for entry in staged.iterdir() if owned else ():
+        if entry.name not in owned and folder.exists() and not (folder / entry.name).exists():
+            os.rename(entry, folder / entry.name)
+    shutil.rmtree(staged)
+
+
+def exchange(one, other):
+    """Swaps two folders in one step: renameat2(2) with RENAME_EXCHANGE. False where the system cannot."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    current_folder, exchange_flag = -100, 2
+    return rename is not None and 0 == rename(
+        current_folder, os.fsencode(one), current_folder, os.fsencode(other), exchange_flag
+    )
+
+
+def replace_entries(staged, folder):
+    """Without an exchange, and for a mount point that cannot be renamed: entry by entry."""
+    for entry in sorted(staged.iterdir()):
+        target = folder / entry.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(entry, target)

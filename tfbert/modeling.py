@@ -1,0 +1,210 @@
+"""The encoder and its classification head, in Keras 3.
+
+BERT (Devlin et al. 2018, arXiv:1810.04805) and DistilBERT (Sanh et al. 2019,
+arXiv:1910.01108) are one architecture with small differences; `ModelConfig`
+names them all. Shapes in comments: B batch, S sequence, D hidden size,
+H heads, F feed-forward size, L labels.
+"""
+
+from dataclasses import dataclass, field
+
+import keras
+from keras import ops
+
+ACTIVATIONS = {
+    "gelu": lambda x: keras.activations.gelu(x, approximate=False),
+    "gelu_new": lambda x: keras.activations.gelu(x, approximate=True),
+    "gelu_pytorch_tanh": lambda x: keras.activations.gelu(x, approximate=True),
+    "relu": keras.activations.relu,
+    "silu": keras.activations.silu,
+    "swish": keras.activations.silu,
+    "tanh": keras.activations.tanh,
+}
+
+SINGLE_LABEL = "single_label_classification"
+MULTI_LABEL = "multi_label_classification"
+
+
+@dataclass
+class ModelConfig:
+    """Everything that the architecture depends on, under BERT's names."""
+
+    model_type: str = "bert"
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT)
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    pooler_act: str | None = "tanh"  # None: classify the first token as it is
+    pad_token_id: int = 0
+    problem_type: str = SINGLE_LABEL
+    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+
+    @property
+    def num_labels(self):
+        return len(self.id2label)
+
+
+def dense(config, units, name, activation=None):
+    """A linear layer with BERT's initialisation."""
+    return keras.layers.Dense(
+        units,
+        activation=activation,
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=config.initializer_range),
+        name=name,
+    )
+
+
+class Embeddings(keras.layers.Layer):
+    """Token ids and types, int32 (B, S) -> vectors, float (B, S, D)."""
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm")
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+
+    def build(self, input_shape):
+        config = self.config
+
+        def table(name, rows):
+            initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+            return self.add_weight(name=name, shape=(rows, config.hidden_size), initializer=initializer)
+
+        self.word = table("word", config.vocab_size)
+        self.position = table("position", config.max_position_embeddings)
+        if config.type_vocab_size:
+            self.token_type = table("token_type", config.type_vocab_size)
+        self.norm.build((None, None, config.hidden_size))
+        super().build(input_shape)
+
+    def call(self, input_ids, token_type_ids=None, training=False):
+        x = ops.take(self.word, input_ids, axis=0)
+        x += self.position[: ops.shape(input_ids)[1]]
+        if self.config.type_vocab_size:
+            if token_type_ids is None:
+                x += self.token_type[0]
+            else:
+                x += ops.take(self.token_type, token_type_ids, axis=0)
+        x = ops.cast(x, self.compute_dtype)
+        return self.dropout(self.norm(x), training=training)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762, section 3.2)."""
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = config.num_attention_heads
+        self.head_size = config.hidden_size // config.num_attention_heads
+        self.qkv = dense(config, 3 * config.hidden_size, "qkv")  # query, key and value in one product
+        self.output_dense = dense(config, config.hidden_size, "output")
+        self.dropout = keras.layers.Dropout(config.attention_probs_dropout_prob)
+
+    def build(self, input_shape):
+        self.qkv.build(input_shape)
+        self.output_dense.build(input_shape)
+        super().build(input_shape)
+
+    def call(self, x, mask, training=False):
+        """x: (B, S, D); mask: bool (B, 1, 1, S), False where there is padding. Returns (B, S, D)."""
+        batch, length, width = ops.shape(x)
+        qkv = ops.reshape(self.qkv(x), (batch, length, 3, self.heads, self.head_size))
+        query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)  # (B, H, S, D/H)
+        scores = ops.matmul(query * self.head_size**-0.5, ops.transpose(key, (0, 1, 3, 2)))
+        scores = ops.cast(scores, "float32") + ops.where(mask, 0.0, -1e9)  # float32: float16 cannot hold -1e9
+        weights = ops.softmax(scores)  # (B, H, S, S)
+        weights = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
+        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        return self.output_dense(ops.reshape(context, (batch, length, width)))
+
+
+class Block(keras.layers.Layer):
+    """One encoder layer: attention, then feed-forward, each with dropout, residual and LayerNorm."""
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.attention = SelfAttention(config, name="attention")
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="attention_norm")
+        self.intermediate = dense(config, config.intermediate_size, "intermediate", ACTIVATIONS[config.hidden_act])
+        self.output_dense = dense(config, config.hidden_size, "output")
+        self.output_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="output_norm")
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+
+    def build(self, input_shape):
+        for layer in (self.attention, self.attention_norm, self.intermediate, self.output_norm):
+            layer.build(input_shape)
+        self.output_dense.build((*input_shape[:-1], self.config.intermediate_size))
+        super().build(input_shape)
+
+    def call(self, x, mask, training=False):
+        attended = self.attention(x, mask, training=training)
+        x = self.attention_norm(x + self.dropout(attended, training=training))
+        transformed = self.output_dense(self.intermediate(x))
+        return self.output_norm(x + self.dropout(transformed, training=training))
+
+
+class Encoder(keras.layers.Layer):
+    """Embeddings and a stack of blocks."""
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.embeddings = Embeddings(config, name="embeddings")
+        self.blocks = [Block(config, name=f"layer_{i}") for i in range(config.num_hidden_layers)]
+
+    def build(self, input_shape=None):
+        self.embeddings.build((None, None))
+        for block in self.blocks:
+            block.build((None, None, self.config.hidden_size))
+        super().build(input_shape)
+
+    def call(self, input_ids, attention_mask=None, token_type_ids=None, training=False):
+        """input_ids, attention_mask, token_type_ids: int (B, S). Returns float (B, S, D)."""
+        if attention_mask is None:
+            attention_mask = ops.not_equal(input_ids, self.config.pad_token_id)
+        mask = ops.cast(attention_mask, "bool")[:, None, None, :]
+        x = self.embeddings(input_ids, token_type_ids, training=training)
+        for block in self.blocks:
+            x = block(x, mask, training=training)
+        return x
+
+
+class SequenceClassifier(keras.Model):
+    """Encoder, first token, pooler, dropout, linear layer: logits, float32 (B, L)."""
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.encoder = Encoder(config, name="encoder")
+        self.pooler = None
+        if config.pooler_act:
+            self.pooler = dense(config, config.hidden_size, "pooler", ACTIVATIONS[config.pooler_act])
+        self.dropout = keras.layers.Dropout(config.classifier_dropout)
+        self.classifier = dense(config, config.num_labels, "classifier")
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        if self.pooler:
+            self.pooler.build((None, self.config.hidden_size))
+        self.classifier.build((None, self.config.hidden_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
+        hidden = self.encoder(
+            inputs["input_ids"], inputs.get("attention_mask"), inputs.get("token_type_ids"), training=training
+        )
+        first = hidden[:, 0]
+        if self.pooler:
+            first = self.pooler(first)
+        return ops.cast(self.classifier(self.dropout(first, training=training)), "float32")

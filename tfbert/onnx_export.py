@@ -1,0 +1,95 @@
+"""The model as an ONNX graph of ONNX Runtime's fused operators, written straight from the weights.
+
+An encoder is a short list of nodes: EmbedLayerNormalization, Attention, SkipLayerNormalization and
+BiasGelu are defined in github.com/microsoft/onnxruntime, docs/ContribOperators.md.
+"""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+FUSED = "com.microsoft"
+
+
+class Graph:
+    """Collects nodes and weights; `add` returns the name of a node's first output."""
+
+    def __init__(self):
+        self.nodes, self.weights = [], []
+
+    def weight(self, name, value):
+        self.weights.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return name
+
+    def add(self, operator, *inputs, outputs=1, domain="", **attributes):
+        names = [f"{operator}_{len(self.nodes)}_{number}" for number in range(outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, domain=domain, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def activation(self, kind, x, bias):
+        """The activation of x + bias."""
+        if kind == "gelu":
+            return self.add("BiasGelu", x, bias, domain=FUSED)
+        if kind in ("gelu_new", "gelu_pytorch_tanh"):
+            return self.add("FastGelu", x, bias, domain=FUSED)
+        x = self.add("Add", x, bias)
+        if kind in ("silu", "swish"):
+            return self.add("Mul", x, self.add("Sigmoid", x))
+        return self.add({"relu": "Relu", "tanh": "Tanh"}[kind], x)
+
+
+def export_onnx(model, path):
+    """Writes a SequenceClassifier to `path`.
+
+    Inputs: input_ids, attention_mask (padding on the right only) and, for BERT, token_type_ids, int64 (B, S).
+    Output: logits, float32 (B, L).
+    """
+    config, encoder, graph = model.config, model.encoder, Graph()
+    inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(config.type_vocab_size)
+    ids = {name: graph.add("Cast", name, to=TensorProto.INT32) for name in inputs}
+
+    def weight(variable):
+        return graph.weight(variable.path, np.asarray(variable))
+
+    def norm(operator, x, skip, layer, bias):
+        return graph.add(operator, x, skip, weight(layer.gamma), weight(layer.beta), weight(bias),
+                         domain=FUSED, epsilon=config.layer_norm_eps)  # fmt: skip
+
+    table = encoder.embeddings
+    x, lengths, _ = graph.add(
+        "EmbedLayerNormalization",
+        ids["input_ids"],
+        ids.get("token_type_ids", ""),
+        weight(table.word),
+        weight(table.position),
+        weight(table.token_type) if config.type_vocab_size else "",
+        weight(table.norm.gamma),
+        weight(table.norm.beta),
+        ids["attention_mask"],
+        outputs=3,
+        domain=FUSED,
+        epsilon=config.layer_norm_eps,
+    )
+    for block in encoder.blocks:
+        attention = block.attention
+        attended = graph.add("Attention", x, weight(attention.qkv.kernel), weight(attention.qkv.bias), lengths,
+                             domain=FUSED, num_heads=config.num_attention_heads)  # fmt: skip
+        attended = graph.add("MatMul", attended, weight(attention.output_dense.kernel))
+        x = norm("SkipLayerNormalization", attended, x, block.attention_norm, attention.output_dense.bias)
+        hidden = graph.add("MatMul", x, weight(block.intermediate.kernel))
+        hidden = graph.activation(config.hidden_act, hidden, weight(block.intermediate.bias))
+        hidden = graph.add("MatMul", hidden, weight(block.output_dense.kernel))
+        x = norm("SkipLayerNormalization", hidden, x, block.output_norm, block.output_dense.bias)
+
+    first = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
+    if model.pooler:
+        pooled = graph.add("MatMul", first, weight(model.pooler.kernel))
+        first = graph.activation(config.pooler_act, pooled, weight(model.pooler.bias))
+    graph.nodes.append(
+        helper.make_node("Gemm", [first, weight(model.classifier.kernel), weight(model.classifier.bias)], ["logits"])
+    )
+    signature = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", config.num_labels])
+    onnx_graph = helper.make_graph(graph.nodes, "sequence_classifier", signature, [logits], graph.weights)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(FUSED, 1)]
+    onnx.save(helper.make_model(onnx_graph, opset_imports=opsets, ir_version=8), path)

@@ -1,0 +1,183 @@
+"""A dataclass of settings, filled from the command line or from a JSON or YAML file.
+
+Names follow transformers' example scripts. An unknown name or a wrong type is
+an error that names the nearest right one.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfbert.errors import UserError
+
+
+def option(default, help, choices=None, above=None, at_least=None, below=None):
+    """A dataclass field with its help text and the values that it allows."""
+    limits = {"choices": choices, "above": above, "at_least": at_least, "below": below}
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass
+class TrainSettings:
+    """Fine-tune a BERT-family encoder on a text classification task."""
+
+    # what to learn, from what
+    task_name: str = option("imdb", "the task: imdb")
+    model_name_or_path: str | None = option(None, "encoder: a folder or a Hub id; default google-bert/bert-base-uncased")
+    dataset_name: str | None = option(None, "data: a folder or a Hub id; default stanfordnlp/imdb")
+    max_train_samples: int | None = option(None, "train on this many reviews, drawn by --seed", at_least=8)
+    max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
+    validation_samples: int | None = option(None, "reviews held out of train for the curves", at_least=2)
+
+    # how text becomes tokens
+    max_seq_length: int | None = option(None, "tokens per review, [CLS] and [SEP] included", at_least=8)
+    truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
+
+    # how it learns; None is filled in by the job's size and the encoder's width
+    num_train_epochs: float | None = option(None, "passes over the training reviews", above=0)
+    per_device_train_batch_size: int | None = option(None, "reviews in one step", at_least=1)
+    learning_rate: float | None = option(None, "peak of the schedule", above=0)
+    warmup_ratio: float = option(0.1, "share of the steps in which the rate rises", at_least=0, below=1)
+    weight_decay: float = option(0.01, "AdamW's decay; none on bias and LayerNorm", at_least=0)
+    max_grad_norm: float = option(1.0, "gradients are scaled down to this global norm", above=0)
+    hidden_dropout: float | None = option(None, "dropout after each sublayer; default: the encoder's", at_least=0, below=1)
+    attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
+    seed: int = option(42, "of samples, order, dropout and new weights", at_least=0)
+
+    # how it runs
+    precision: str = option("auto", "arithmetic", choices=("auto", "float32", "bfloat16", "float16"))
+    xla: str = option("auto", "compile with XLA: on for a GPU, off for a CPU", choices=("auto", "on", "off"))
+    per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1)
+    logging_steps: int = option(10, "steps between progress lines", at_least=1)
+    eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)
+    save_steps: int | None = option(None, "steps between checkpoints, beside one per epoch", at_least=1)
+
+    # where results go
+    output_dir: str = option("output", "model, tokenizer, metrics and checkpoints")
+    overwrite_output_dir: bool = option(False, "replace the model that stands in output_dir")
+    resume_from_checkpoint: str | None = option(None, "'last', or a checkpoint folder")
+
+
+def parse(settings_class, argv, positional=None):
+    """An instance of `settings_class` from `argv`, and the names that were given explicitly.
+
+    A lone positional argument that ends in .json, .yaml or .yml is read first; flags win over it.
+    `positional`, where given, is the (name, help) of a list of free arguments instead.
+    """
+    usage = f"%(prog)s [{positional[0] if positional else 'settings file'} ...] [--name value ...]"
+    parser = Parser(usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter)
+    if positional:
+        parser.add_argument(positional[0], nargs="*", help=positional[1])
+    else:
+        parser.add_argument("settings_file", nargs="?", help="a .json or .yaml file of the settings below")
+    for field in dataclasses.fields(settings_class):
+        names = list(dict.fromkeys(["--" + field.name, "--" + field.name.replace("_", "-")]))
+        text = field.metadata["help"] + ("" if field.default in (None, False) else f" (default: {field.default})")
+        if field.type is bool:
+            parser.add_argument(*names, dest=field.name, action="store_true", default=None, help=text)
+        else:
+            metavar = value_type(field).__name__.upper()
+            parser.add_argument(*names, dest=field.name, metavar=metavar, default=None, help=text)
+    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    if not positional and "settings_file" in given:
+        given = read_file(given.pop("settings_file"), settings_class) | given
+    values = {name: value for name, value in given.items() if not positional or name != positional[0]}
+    settings = settings_class(**checked(settings_class, values))
+    return (settings, given[positional[0]]) if positional else (settings, set(values))
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """One spelling of each flag in --help."""
+
+    def _format_action_invocation(self, action):
+        if not action.option_strings or action.option_strings[0] == "-h":
+            return super()._format_action_invocation(action)
+        return " ".join(filter(None, [action.option_strings[0], action.metavar]))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, with the nearest flag where a flag is unknown."""
+        unknown = "unrecognized arguments: "
+        if message.startswith(unknown):
+            message = message.removeprefix(unknown).split(" ")[0].split("=")[0]
+            known = [name for action in self._actions for name in action.option_strings if "-" not in name[2:]]
+            message = f"unknown argument {message}" + nearest(message.replace("-", "_").replace("__", "--"), known)
+        raise UserError(message + "; see --help")
+
+
+def nearest(name, known):
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def read_file(path, settings_class):
+    """The settings in a JSON or YAML file, checked for unknown names."""
+    path = Path(path)
+    if path.suffix not in (".json", ".yaml", ".yml"):
+        raise UserError(f"unexpected argument {path}: flags begin with --, a settings file ends in .json or .yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            values = json.loads(text)
+        else:
+            import yaml
+
+            try:
+                values = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(error) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the settings file {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold names and values, such as learning_rate: 2e-5")
+    known = [field.name for field in dataclasses.fields(settings_class)]
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
+    for name in values:
+        if name not in known:
+            raise UserError(f"{path}: unknown setting {name}{nearest(name, known)}")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def value_type(field):
+    """int for `int` and for `int | None`."""
+    if isinstance(field.type, types.UnionType):
+        return next(t for t in typing.get_args(field.type) if t is not type(None))
+    return field.type
+
+
+def checked(settings_class, values):
+    """`values` converted to the fields' types, or a UserError that names the flag, the value and the rule."""
+    fields = {field.name: field for field in dataclasses.fields(settings_class)}
+    return {name: checked_value(fields[name], value) for name, value in values.items()}
+
+
+def checked_value(field, value):
+    flag, wanted, rule = f"--{field.name} {value}", value_type(field), field.metadata
+    if wanted is bool:
+        if not isinstance(value, bool):
+            raise UserError(f"{flag}: must be true or false")
+        return value
+    try:
+        if isinstance(value, bool) or (wanted is int and isinstance(value, float) and value != int(value)):
+            raise ValueError
+        value = wanted(value)
+    except (TypeError, ValueError):
+        kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
+        raise UserError(f"{flag}: must be {kind}") from None
+    if rule["choices"] and value not in rule["choices"]:
+        raise UserError(f"{flag}: must be one of {', '.join(rule['choices'])}{nearest(value, rule['choices'])}")
+    if wanted is float and not abs(value) < float("inf"):
+        raise UserError(f"{flag}: must be a finite number")
+    if rule["above"] is not None and not value > rule["above"]:
+        raise UserError(f"{flag}: must be above {rule['above']}")
+    if rule["at_least"] is not None and not value >= rule["at_least"]:
+        raise UserError(f"{flag}: must be at least {rule['at_least']}")
+    if rule["below"] is not None and not value < rule["below"]:
+        raise UserError(f"{flag}: must be below {rule['below']}")
+    return value

@@ -1,0 +1,120 @@
+"""What is learnt: data set, columns, labels, problem type, metric."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tfbert.errors import UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the table below."""
+
+    name: str
+    title: str
+    dataset_name: str
+    text_column: str = "text"
+    label_column: str = "label"
+    label_names: dict = field(default_factory=dict)  # the data's names -> the names that users read
+    problem_type: str = "single_label_classification"
+    metric: str = "accuracy"
+
+
+TASKS = {
+    "imdb": Task(
+        name="imdb",
+        title="sentiment of movie reviews",
+        dataset_name="stanfordnlp/imdb",
+        label_names={"neg": "negative", "pos": "positive"},
+    ),
+}
+
+
+@dataclass
+class Splits:
+    """Three `datasets.Dataset`s with the columns text (str) and label (int), and the labels' names."""
+
+    train: object
+    validation: object
+    test: object
+    label_names: list[str]
+
+
+def load_splits(task, source, seed, max_train_samples, max_eval_samples, validation_samples):
+    """The task's splits from the folder of `source`; validation is held out of train.
+
+    A sample depends on its texts and the seed alone, not on the order of the rows: the same reviews
+    are drawn whichever source they come from. Raises UserError where splits, columns or labels do not fit.
+    """
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    try:
+        data = load_dataset(source.folder)
+    except Exception as error:  # the builders raise errors of many libraries
+        raise UserError(f"cannot read the data set {source.name}: {error}") from error
+    for split in ("train", "test"):
+        if split not in data:
+            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
+        for column in (task.text_column, task.label_column):
+            if column not in data[split].column_names:
+                known = ", ".join(data[split].column_names)
+                raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
+    train = normalised(data["train"], task, source)
+    test = normalised(data["test"], task, source)
+    label_names = names_of(train, task, source)
+    check_labels(train, label_names, f"{source.name}, split train")
+    check_labels(test, label_names, f"{source.name}, split test")
+
+    if validation_samples + 8 > len(train):
+        raise UserError(f"--validation_samples {validation_samples} leaves too little of {len(train)} training texts")
+    order = drawn_order(train, seed)
+    last = validation_samples + (max_train_samples or len(train))
+    return Splits(
+        train=train.select(order[validation_samples:last]),
+        validation=train.select(order[:validation_samples]),
+        test=test.select(drawn_order(test, seed)[:max_eval_samples]),
+        label_names=label_names,
+    )
+
+
+def normalised(dataset, task, source):
+    """`dataset` with its two columns named text and label."""
+    dataset = dataset.select_columns([task.text_column, task.label_column])
+    names = {task.text_column: "text", task.label_column: "label"}
+    dataset = dataset.rename_columns({old: new for old, new in names.items() if old != new})
+    if getattr(dataset.features["text"], "dtype", None) not in ("string", "large_string"):
+        raise UserError(f"data set {source.name}: the column {task.text_column} does not hold text")
+    return dataset
+
+
+def names_of(dataset, task, source):
+    """Label names by class number, as users read them."""
+    feature = dataset.features["label"]
+    if hasattr(feature, "names"):
+        return [task.label_names.get(name, name) for name in feature.names]
+    if "int" not in getattr(feature, "dtype", ""):
+        raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
+    return list(task.label_names.values())
+
+
+def check_labels(dataset, label_names, where):
+    found = set(dataset.unique("label"))
+    if not found <= set(range(len(label_names))):
+        strange = sorted(found - set(range(len(label_names))), key=str)[0]
+        raise UserError(f"{where}: label {strange}, but the labels are 0 to {len(label_names) - 1}")
+    if len(found) < 2:
+        raise UserError(f"{where}: one class only ({label_names[found.pop()]}); nothing to learn or to test")
+
+
+def drawn_order(dataset, seed):
+    """Row numbers, int64 (N,), in the order of a keyed hash of their texts: random, yet the same from any source."""
+    key = str(seed).encode()
+    hashes = [
+        int.from_bytes(hashlib.blake2b((text or "").encode(), key=key, digest_size=8).digest(), "big")
+        for batch in dataset.select_columns("text").iter(batch_size=1000)
+        for text in batch["text"]
+    ]
+    return np.argsort(np.array(hashes, np.uint64), kind="stable")

@@ -1,0 +1,277 @@
+"""Optimizer, schedule, fit, save and resume."""
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfbert.batches import by_length
+from tfbert.errors import UserError
+from tfbert.files import replaced_folder, write_json
+from tfbert.modeling import MULTI_LABEL
+
+
+class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """From 0 up to `peak` in `warmup_steps`, then straight down to 0 at `total_steps` (Devlin et al. 2018)."""
+
+    def __init__(self, peak, warmup_steps, total_steps):
+        self.peak, self.warmup_steps, self.total_steps = peak, warmup_steps, total_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        up = (step + 1) / max(self.warmup_steps, 1)
+        down = (self.total_steps - step) / max(self.total_steps - self.warmup_steps, 1)
+        return self.peak * ops.clip(ops.minimum(up, down), 0.0, 1.0)
+
+    def get_config(self):
+        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
+
+
+def compile_model(model, settings, total_steps, xla):
+    """AdamW with warmup and linear decay; biases and LayerNorm do not decay; loss scaling under float16."""
+    schedule = WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * total_steps), total_steps)
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=settings.weight_decay, epsilon=1e-6, global_clipnorm=settings.max_grad_norm
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if model.config.problem_type == MULTI_LABEL:
+        loss, accuracy = keras.losses.BinaryCrossentropy(from_logits=True), keras.metrics.BinaryAccuracy(threshold=0.0)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy()
+    accuracy.name = "accuracy"
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
+
+
+def fit(model, batches, validation, settings, total_steps, run_facts):
+    """Trains up to `total_steps`, resuming where settings say so.
+
+    batches: TrainBatches; validation: Examples; run_facts: what must agree between a run and its
+    continuation, a dict. Returns the Progress, with its history and whether it was interrupted.
+    """
+    checkpoints = Path(settings.output_dir, "checkpoints")
+    model.optimizer.build(model.trainable_variables)
+    progress = Progress(batches, validation, settings, total_steps, checkpoints, run_facts)
+    if settings.resume_from_checkpoint:
+        progress.restore(model, settings.resume_from_checkpoint)
+    if progress.step < total_steps:
+        with progress.stopping_at_signals():
+            model.fit(
+                feed(batches, progress.step),
+                steps_per_epoch=total_steps - progress.step,
+                callbacks=[progress],
+                shuffle=False,
+                verbose=0,
+            )
+    return progress
+
+
+def feed(batches, first_step):
+    """The batches from `first_step` on, as `keras.Model.fit` takes them."""
+    if keras.backend.backend() != "tensorflow":
+        return batches.stream(first_step)
+    import tensorflow as tf
+
+    ids, labels = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(
+        (None, *batches.examples.labels.shape[1:]), batches.examples.labels.dtype
+    )
+    signature = ({"input_ids": ids, "attention_mask": ids}, labels)
+    return tf.data.Dataset.from_generator(lambda: batches.stream(first_step), output_signature=signature).prefetch(4)
+
+
+def predict(model, examples, max_seq_length, batch_size, report=None):
+    """Logits of every example, float32 (N, L). report: called with the number of examples done."""
+    logits = np.zeros((len(examples), model.config.num_labels), np.float32)
+    done = 0
+    for rows in by_length(examples.lengths, batch_size):
+        logits[rows] = model.predict_on_batch(examples.batch(rows, max_seq_length))
+        done += len(rows)
+        if report:
+            report(done)
+    return logits
+
+
+class Progress(keras.callbacks.Callback):
+    """Prints and records how training goes, validates, writes checkpoints, and stops when asked to."""
+
+    def __init__(self, batches, validation, settings, total_steps, checkpoints, run_facts):
+        super().__init__()
+        self.batches = batches
+        self.validation = validation
+        self.settings = settings
+        self.total_steps = total_steps
+        self.checkpoints = checkpoints
+        self.run_facts = run_facts
+        self.step = 0
+        self.history = []  # one dict a row, the columns of history.csv
+        self.train_seconds = 0.0  # without validation and checkpoints
+        self.interrupted = False
+        self.window = Window()
+
+    def on_train_begin(self, logs=None):
+        self.window = Window()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.window.resume()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.window.steps += 1
+        last = self.interrupted or self.step == self.total_steps
+        at_epoch = self.step % self.batches.steps_per_epoch == 0
+        validates = self.step % self.settings.eval_steps == 0 or self.step == self.total_steps
+        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or last
+        if self.step % self.settings.logging_steps == 0 or validates or saves:
+            loss, accuracy = float(logs["loss"]), float(logs["accuracy"])  # waits until the device is done
+            self.window.pause()
+            self.log(loss, accuracy)
+        self.window.pause()
+        if validates:
+            self.validate()
+        if saves:
+            self.save()
+        if self.interrupted:
+            self.model.stop_training = True
+
+    def log(self, loss, accuracy):
+        if not np.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} at step {self.step}: lower --learning_rate, or use --precision float32"
+            )
+        seconds, steps = self.window.seconds, self.window.steps
+        self.train_seconds += seconds
+        reviews = steps * self.batches.batch_size / seconds
+        tokens = reviews * self.batches.tokens_per_row
+        left = seconds / steps * (self.total_steps - self.step)
+        self.history.append({
+            "step": self.step,
+            "epoch": round(self.step / self.batches.steps_per_epoch, 4),
+            "loss": loss,
+            "accuracy": accuracy,
+            "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "reviews_per_second": reviews,
+            "tokens_per_second": tokens,
+        })  # fmt: skip
+        print(
+            f"step {self.step:5}/{self.total_steps}  loss {loss:.4f}  acc {accuracy:.3f}  "
+            f"{reviews:.1f} reviews/s  {tokens:,.0f} tok/s  {clock(left)} left",
+            flush=True,
+        )
+        self.model.reset_metrics()
+        self.window = Window()
+
+    def validate(self):
+        logits = predict(
+            self.model, self.validation, self.batches.max_seq_length, self.settings.per_device_eval_batch_size
+        )
+        loss, accuracy = loss_and_accuracy(logits, self.validation.labels)
+        row = {"validation_loss": loss, "validation_accuracy": accuracy}
+        if self.history and self.history[-1]["step"] == self.step:
+            self.history[-1] |= row
+        else:
+            self.history.append({"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4), **row})
+        print(f"      validation  loss {loss:.4f}  acc {accuracy:.3f}  ({len(logits):,} held-out reviews)", flush=True)
+
+    def save(self):
+        """Writes checkpoints/step-N: everything that a resumed run needs to go on as if never stopped."""
+        folder = self.checkpoints / f"step-{self.step:08d}"
+        with replaced_folder(folder) as staged:
+            variables = all_variables(self.model)
+            np.savez(staged / "variables.npz", *[ops.convert_to_numpy(v) for v in variables])
+            state = {
+                "step": self.step,
+                "train_seconds": self.train_seconds,
+                "run": self.run_facts,
+                "history": self.history,
+            }
+            write_json(staged / "state.json", state)
+        for older in self.checkpoints.glob("step-*"):
+            if older != folder:
+                shutil.rmtree(older)
+
+    def restore(self, model, which):
+        """Takes up a checkpoint: "last", or a folder. Raises UserError where it is missing or of another run."""
+        folder = Path(which)
+        if which == "last":
+            folder = max(self.checkpoints.glob("step-*"), default=None)
+            if folder is None:
+                raise UserError(f"--resume_from_checkpoint last: {self.checkpoints} holds no checkpoint")
+        try:
+            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            with np.load(folder / "variables.npz") as stored:
+                values = [stored[name] for name in stored.files]
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint ({error})") from error
+        for name, value in self.run_facts.items():
+            if state["run"].get(name) != value:
+                raise UserError(f"{folder} is of a run with {name} {state['run'].get(name)}, not {value}")
+        for variable, value in zip(all_variables(model), values, strict=True):
+            variable.assign(value)
+        self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
+        print(f"Resumed at step {self.step} from {folder}", flush=True)
+
+    def stopping_at_signals(self):
+        """A context in which the first Ctrl-C or SIGTERM ends training after its step, and the second at once."""
+        return SignalGuard(self.interrupt)
+
+    def interrupt(self):
+        self.interrupted = True
+        print("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
+
+
+class Window:
+    """Steps and seconds since the last progress line, without the pauses."""
+
+    def __init__(self):
+        self.steps, self.seconds, self.started = 0, 0.0, None
+
+    def resume(self):
+        self.started = self.started or time.perf_counter()
+
+    def pause(self):
+        if self.started:
+            self.seconds += time.perf_counter() - self.started
+            self.started = None
+
+
+class SignalGuard:
+    def __init__(self, first):
+        self.first = first
+
+    def __enter__(self):
+        self.previous = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(self, number, frame):
+        self.__exit__()
+        self.first()
+
+    def __exit__(self, *exception):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+def all_variables(model):
+    """Weights, dropout seeds, and the optimizer's state."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def loss_and_accuracy(logits, labels):
+    """Mean cross-entropy and share of right labels. logits: (N, L); labels: int (N,), or float (N, L) for several."""
+    if labels.ndim == 2:
+        losses = np.logaddexp(0, logits) - labels * logits
+        return float(losses.mean()), float(((logits > 0) == labels).mean())
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
+
+
+def clock(seconds):
+    """75 -> 1:15, 4000 -> 1:06:40."""
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
