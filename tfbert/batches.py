@@ -45,9 +45,11 @@ class TextEncoder:
         return cls(tokenizer, max_seq_length, truncation)
 
     def __call__(self, texts):
-        """texts: a list of str. Returns a list of lists of int."""
+        """texts: a list of str. Returns their ids, a list of lists of int, and their lengths before truncation."""
         encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
-        return [self.prefix + self.shorten(encoding.ids) + self.suffix for encoding in encodings]
+        ids = [self.prefix + self.shorten(encoding.ids) + self.suffix for encoding in encodings]
+        extra = len(self.prefix) + len(self.suffix)
+        return ids, [len(encoding.ids) + extra for encoding in encodings]
 
     def shorten(self, ids):
         if len(ids) <= self.head + self.tail:
@@ -63,7 +65,7 @@ class TextEncoder:
 class Examples:
     """The token ids and labels of a split; the ids stay in memory-mapped Arrow.
 
-    lengths: int32 (N,); labels: int32 (N,) for one label a text.
+    lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,).
     """
 
     def __init__(self, dataset):
@@ -72,6 +74,7 @@ class Examples:
         ]
         self.starts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.chunks])
         self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.chunks]).astype(np.int32)
+        self.full_lengths = np.asarray(dataset.data.column("full_length"), np.int32)
         self.labels = np.asarray(dataset.data.column("label"), np.int32)
 
     @classmethod
@@ -80,11 +83,12 @@ class Examples:
         from datasets import Features, List, Value, enable_progress_bars
 
         enable_progress_bars()
+        columns = {"input_ids": List(Value("int32")), "full_length": Value("int32")}
         mapped = dataset.map(
-            lambda batch: {"input_ids": encoder(batch["text"])},
+            lambda batch: dict(zip(columns, encoder(batch["text"]))),
             batched=True,
             remove_columns=["text"],
-            features=Features({"label": dataset.features["label"], "input_ids": List(Value("int32"))}),
+            features=Features({"label": dataset.features["label"], **columns}),
             new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
             desc=description,
         )
@@ -156,6 +160,11 @@ class TrainBatches:
         lengths = self.examples.lengths[self.epoch(epoch)]
         padded = sum(padded_length(longest, self.max_seq_length) for longest in lengths.max(axis=1))
         return int(lengths.sum()), int(padded * self.batch_size)
+
+    def padding_share(self):
+        """The share of an epoch's tokens that is padding."""
+        tokens, padded = self.tokens()
+        return 1 - tokens / padded
 
 
 def by_length(lengths, batch_size):

@@ -135,15 +135,25 @@ def model_config(config, folder="config.json"):
     return result
 
 
-def classifier_config(config, label_names, problem_type):
-    """A copy of a config.json dict, for a classifier with these labels."""
+def classifier_config(config, label_names, problem_type, settings=None):
+    """A copy of a config.json dict, for a classifier with these labels.
+
+    settings: of the training; its dropouts replace the encoder's, and "tfbert" tells infer.py how texts were cut.
+    """
     config = {name: value for name, value in config.items() if name not in ("_name_or_path", "torch_dtype", "dtype")}
-    return config | {
+    config |= {
         "architectures": [LAYOUTS[config["model_type"]].architecture],
         "id2label": dict(enumerate(label_names)),
         "label2id": {label: number for number, label in enumerate(label_names)},
         "problem_type": problem_type,
     }
+    if settings:
+        names = CONFIG_NAMES[config["model_type"]]
+        config[names.get("attention_probs_dropout_prob", "attention_probs_dropout_prob")] = settings.attention_dropout
+        if settings.hidden_dropout is not None:
+            config[names.get("hidden_dropout_prob", "hidden_dropout_prob")] = settings.hidden_dropout
+        config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation}
+    return config
 
 
 # {name: array} <-> Keras variables
@@ -333,18 +343,20 @@ def write_h5(weights, path, config):
 
 # Whole folders
 
+# what train.py leaves in its output folder; anything else there is the user's and is kept
+OUTPUT_FILES = {"tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
+                "special_tokens_map.json", "added_tokens.json", "pytorch", "onnx", "metrics.json", "README.md",
+                "history.csv", "history.json"}  # fmt: skip
 
-def load_classifier(folder, config=None, **layer_arguments):
+
+def load_classifier(folder, config=None, policy="float32"):
     """A SequenceClassifier with the weights in `folder`, and one line on what is new and what was left aside.
 
     config: a config.json dict to use in place of the folder's, such as one with other labels.
-    layer_arguments: go to the model, such as dtype="float32". Raises UserError as the parts above do.
+    policy: a Keras dtype policy. Raises UserError as the parts above do.
     """
-    from tfbert.modeling import SequenceClassifier
-
     config = config or read_config(folder)
-    model = SequenceClassifier(model_config(config, folder), **layer_arguments)
-    model.build()
+    model = new_classifier(config, policy, folder)
     weights, path = read_weights(folder)
     new = set_weights(model, weights, path)
 
@@ -363,6 +375,22 @@ def load_classifier(folder, config=None, **layer_arguments):
     return model, "; ".join(parts)
 
 
+def new_classifier(config, policy="float32", source="config.json"):
+    """A SequenceClassifier with random weights from a config.json dict."""
+    import keras
+
+    from tfbert.modeling import SequenceClassifier
+
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)  # every layer inside takes the policy that stands when it is made
+    try:
+        model = SequenceClassifier(model_config(config, source))
+        model.build()
+    finally:
+        keras.config.set_dtype_policy(previous)
+    return model
+
+
 def save_classifier(folder, weights, config, tokenizer):
     """Writes a model as users of transformers know it into an existing folder.
 
@@ -370,14 +398,27 @@ def save_classifier(folder, weights, config, tokenizer):
     model.safetensors for transformers 5, apart because transformers 4 would choose it and fail.
     weights: {PyTorch name: array}; config: config.json's dict; tokenizer: a transformers tokenizer.
     """
-    folder = Path(folder)
-    torch_folder = folder / "pytorch"
-    torch_folder.mkdir(exist_ok=True)
-    write_h5(weights, folder / "tf_model.h5", config)
-    write_safetensors(weights, torch_folder / "model.safetensors")
-    for place in (folder, torch_folder):
-        write_json(place / "config.json", config)
+    pytorch = Path(folder, "pytorch")
+    pytorch.mkdir()
+    write_h5(weights, Path(folder, "tf_model.h5"), config)
+    write_safetensors(weights, pytorch / "model.safetensors")
+    for place in (folder, pytorch):
+        write_json(Path(place, "config.json"), config)
         save_tokenizer(tokenizer, place)
+
+
+def load_tokenizer(folder, max_seq_length):
+    """The transformers tokenizer in `folder`, to be used and saved without the truncation of its former life."""
+    import transformers
+
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # the library raises what its parsers raise
+        raise UserError(f"cannot read the tokenizer in {folder}: {error}") from error
+    for leftover in ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id"):
+        tokenizer.init_kwargs.pop(leftover, None)
+    tokenizer.model_max_length = max_seq_length
+    return tokenizer
 
 
 def save_tokenizer(tokenizer, folder):

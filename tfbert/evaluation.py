@@ -82,11 +82,26 @@ def accuracy_by_length(lengths, right, edges=(0, 64, 128, 192, 256, 384, 512, 10
     return rows
 
 
-def worst_mistakes(probabilities, labels, count=8):
-    """Row numbers of the mistakes with the highest confidence, the worst first."""
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    return wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")[:count]]
+def worst_mistakes(logits, test, splits, count=10):
+    """The mistakes with the highest confidence, the worst first.
+
+    test: Examples; splits: with the texts. Returns dicts with row, label, predicted, confidence, tokens, text.
+    """
+    probabilities, names = softmax(logits), splits.label_names
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != test.labels)
+    rows = wrong[np.argsort(-confidence[wrong], kind="stable")[:count]]
+    return [
+        {
+            "row": int(row),
+            "label": names[test.labels[row]],
+            "predicted": names[predicted[row]],
+            "confidence": float(confidence[row]),
+            "tokens": int(test.full_lengths[row]),
+            "text": splits.test[int(row)]["text"],
+        }
+        for row in rows
+    ]
 
 
 def baseline(train_texts, train_labels, test_texts, test_labels):

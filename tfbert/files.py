@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import csv
 import ctypes
 import json
 import os
@@ -29,6 +30,15 @@ def write_text(path, text):
 
 def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path, rows):
+    """rows: a list of dicts, which need not have the same keys."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replaced_file(path) as staged, open(staged, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextlib.contextmanager

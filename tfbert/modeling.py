@@ -53,14 +53,10 @@ class ModelConfig:
         return len(self.id2label)
 
 
-def dense(config, units, name, activation=None):
+def dense(config, units, name, activation=None, dtype=None):
     """A linear layer with BERT's initialisation."""
-    return keras.layers.Dense(
-        units,
-        activation=activation,
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=config.initializer_range),
-        name=name,
-    )
+    initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+    return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
 
 
 class Embeddings(keras.layers.Layer):
@@ -180,7 +176,10 @@ class Encoder(keras.layers.Layer):
 
 
 class SequenceClassifier(keras.Model):
-    """Encoder, first token, pooler, dropout, linear layer: logits, float32 (B, L)."""
+    """Encoder, first token, pooler, dropout, linear layer: logits, float32 (B, L).
+
+    The head computes in float32 under every dtype policy: it costs nothing and keeps the logits exact.
+    """
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -188,9 +187,10 @@ class SequenceClassifier(keras.Model):
         self.encoder = Encoder(config, name="encoder")
         self.pooler = None
         if config.pooler_act:
-            self.pooler = dense(config, config.hidden_size, "pooler", ACTIVATIONS[config.pooler_act])
-        self.dropout = keras.layers.Dropout(config.classifier_dropout)
-        self.classifier = dense(config, config.num_labels, "classifier")
+            activation = ACTIVATIONS[config.pooler_act]
+            self.pooler = dense(config, config.hidden_size, "pooler", activation, dtype="float32")
+        self.dropout = keras.layers.Dropout(config.classifier_dropout, dtype="float32")
+        self.classifier = dense(config, config.num_labels, "classifier", dtype="float32")
 
     def build(self, input_shape=None):
         self.encoder.build()
@@ -207,4 +207,4 @@ class SequenceClassifier(keras.Model):
         first = hidden[:, 0]
         if self.pooler:
             first = self.pooler(first)
-        return ops.cast(self.classifier(self.dropout(first, training=training)), "float32")
+        return self.classifier(self.dropout(first, training=training))

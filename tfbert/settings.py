@@ -60,14 +60,15 @@ class TrainSettings:
     # where results go
     output_dir: str = option("output", "model, tokenizer, metrics and checkpoints")
     overwrite_output_dir: bool = option(False, "replace the model that stands in output_dir")
+    excerpt_words: int = option(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
     resume_from_checkpoint: str | None = option(None, "'last', or a checkpoint folder")
 
 
 def parse(settings_class, argv, positional=None):
-    """An instance of `settings_class` from `argv`, and the names that were given explicitly.
+    """An instance of `settings_class` from `argv`.
 
     A lone positional argument that ends in .json, .yaml or .yml is read first; flags win over it.
-    `positional`, where given, is the (name, help) of a list of free arguments instead.
+    `positional`, where given, is the (name, help) of free arguments instead: then returns (settings, arguments).
     """
     usage = f"%(prog)s [{positional[0] if positional else 'settings file'} ...] [--name value ...]"
     parser = Parser(usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter)
@@ -84,11 +85,12 @@ def parse(settings_class, argv, positional=None):
             metavar = value_type(field).__name__.upper()
             parser.add_argument(*names, dest=field.name, metavar=metavar, default=None, help=text)
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    if not positional and "settings_file" in given:
+    if positional:
+        free = given.pop(positional[0])
+        return settings_class(**checked(settings_class, given)), free
+    if "settings_file" in given:
         given = read_file(given.pop("settings_file"), settings_class) | given
-    values = {name: value for name, value in given.items() if not positional or name != positional[0]}
-    settings = settings_class(**checked(settings_class, values))
-    return (settings, given[positional[0]]) if positional else (settings, set(values))
+    return settings_class(**checked(settings_class, given))
 
 
 class HelpFormatter(argparse.HelpFormatter):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.settings import nearest
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ TASKS = {
 }
 
 
+def find_task(name):
+    """The Task of that name. Raises UserError with the nearest name where there is none."""
+    if name not in TASKS:
+        raise UserError(f"--task_name {name}: must be one of {', '.join(TASKS)}{nearest(name, TASKS)}")
+    return TASKS[name]
+
+
 @dataclass
 class Splits:
     """Three `datasets.Dataset`s with the columns text (str) and label (int), and the labels' names."""
@@ -42,11 +50,11 @@ class Splits:
     label_names: list[str]
 
 
-def load_splits(task, source, seed, max_train_samples, max_eval_samples, validation_samples):
+def load_splits(task, source, settings):
     """The task's splits from the folder of `source`; validation is held out of train.
 
     A sample depends on its texts and the seed alone, not on the order of the rows: the same reviews
-    are drawn whichever source they come from. Raises UserError where splits, columns or labels do not fit.
+    are drawn whichever source they come from. settings: those called *_samples, and the seed. Raises UserError where splits, columns or labels do not fit.
     """
     from datasets import disable_progress_bars, load_dataset
 
@@ -68,14 +76,14 @@ def load_splits(task, source, seed, max_train_samples, max_eval_samples, validat
     check_labels(train, label_names, f"{source.name}, split train")
     check_labels(test, label_names, f"{source.name}, split test")
 
-    if validation_samples + 8 > len(train):
-        raise UserError(f"--validation_samples {validation_samples} leaves too little of {len(train)} training texts")
-    order = drawn_order(train, seed)
-    last = validation_samples + (max_train_samples or len(train))
+    held_out, wanted = settings.validation_samples, settings.max_train_samples or len(train)
+    if held_out > len(train) // 2:
+        raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
+    order = drawn_order(train, settings.seed)
     return Splits(
-        train=train.select(order[validation_samples:last]),
-        validation=train.select(order[:validation_samples]),
-        test=test.select(drawn_order(test, seed)[:max_eval_samples]),
+        train=train.select(order[held_out : held_out + wanted]),
+        validation=train.select(order[:held_out]),
+        test=test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples]),
         label_names=label_names,
     )
 

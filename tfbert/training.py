@@ -14,6 +14,7 @@ from tfbert.batches import by_length
 from tfbert.errors import UserError
 from tfbert.files import replaced_folder, write_json
 from tfbert.modeling import MULTI_LABEL
+from tfbert.timing import clock
 
 
 class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -268,10 +269,3 @@ def loss_and_accuracy(logits, labels):
     shifted = logits - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
     return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
-
-
-def clock(seconds):
-    """75 -> 1:15, 4000 -> 1:06:40."""
-    minutes, seconds = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,115 @@
+"""The two names of transformers 4 that transformers 5 no longer has for TensorFlow.
+
+    from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
+
+What else a script for transformers 4 does with them at inference may stay as it is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import transformers
+
+from tfbert.checkpoints import (
+    classifier_config,
+    get_weights,
+    load_classifier,
+    model_config,
+    read_config,
+    write_h5,
+)
+from tfbert.device import load_keras
+from tfbert.files import write_json
+from tfbert.sources import find_encoder
+
+load_keras()
+from keras import ops  # noqa: E402
+
+
+@dataclass
+class SequenceClassifierOutput:
+    """logits: float32 (B, L); loss: float32 (B,), one for each text as in transformers 4, None without labels."""
+
+    logits: object
+    loss: object = None
+
+    def __getitem__(self, key):
+        """By name, or by place among the values that are not None."""
+        if isinstance(key, str):
+            return getattr(self, key)
+        return [value for value in (self.loss, self.logits) if value is not None][key]
+
+
+class TFAutoModelForSequenceClassification:
+    """A classifier in a Hugging Face folder: `from_pretrained`, a call, `save_pretrained`.
+
+    `keras_model` is the Keras model inside, a dict of inputs -> logits, to compile and fit as any other.
+    """
+
+    def __init__(self, keras_model, config):
+        self.keras_model = keras_model
+        self.config_json = config
+        self.config = keras_model.config
+
+    @classmethod
+    def from_pretrained(cls, name_or_path, num_labels=None, id2label=None, problem_type=None):
+        """From a folder or a Hub id. num_labels or id2label: a new head where the folder's is another.
+
+        Prints a line where weights are new. Raises tfbert.errors.UserError where the folder cannot be used.
+        """
+        folder = find_encoder(str(name_or_path)).folder
+        config = read_config(folder)
+        if id2label or num_labels:
+            labels = list(id2label.values()) if id2label else [f"LABEL_{number}" for number in range(num_labels)]
+            if labels != list(model_config(config).id2label.values()) or problem_type:
+                config = classifier_config(config, labels, problem_type or model_config(config).problem_type)
+        model, line = load_classifier(folder, config)
+        if "new:" in line:
+            print(f"{name_or_path}: {line}")
+        return cls(model, config)
+
+    def __call__(self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None, training=False):
+        """Inputs one by one or as one mapping; int (B, S). labels: int (B,), or float (B, L) for several a text."""
+        if hasattr(input_ids, "keys"):
+            inputs = dict(input_ids)
+        else:
+            inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        labels = inputs.pop("labels", labels)
+        inputs = {name: ops.convert_to_tensor(value, "int32") for name, value in inputs.items() if value is not None}
+        logits = self.keras_model(inputs, training=training)
+        if labels is None:
+            return SequenceClassifierOutput(logits)
+        if self.config.problem_type == "multi_label_classification":
+            labels = ops.convert_to_tensor(labels, "float32")
+            loss = ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
+        else:
+            loss = ops.sparse_categorical_crossentropy(ops.convert_to_tensor(labels), logits, from_logits=True)
+        return SequenceClassifierOutput(logits, loss)
+
+    def save_pretrained(self, folder):
+        """Writes config.json and tf_model.h5, in transformers 4's layout."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_h5(get_weights(self.keras_model), folder / "tf_model.h5", self.config_json)
+        write_json(folder / "config.json", self.config_json)
+
+
+class AutoTokenizer:
+    """transformers' AutoTokenizer whose tokenizers still understand return_tensors="tf"."""
+
+    @staticmethod
+    def from_pretrained(name_or_path, **arguments):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name_or_path, **arguments)
+        tokenizer.__class__ = type(type(tokenizer).__name__, (WithTensorFlow, type(tokenizer)), {})
+        return tokenizer
+
+
+class WithTensorFlow:
+    def __call__(self, *texts, return_tensors=None, **arguments):
+        as_tensors = return_tensors == "tf"
+        encoded = super().__call__(*texts, return_tensors="np" if as_tensors else return_tensors, **arguments)
+        if as_tensors:
+            for name, value in encoded.items():
+                encoded[name] = ops.convert_to_tensor(np.asarray(value, np.int32))
+        return encoded

@@ -1,0 +1,104 @@
+"""A saved model put to work: text -> probabilities, by ONNX Runtime or Keras.
+
+With an ONNX model this imports neither TensorFlow nor transformers, and starts in half a second.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.batches import TextEncoder, by_length, pad, padded_length
+from tfbert.checkpoints import read_config
+from tfbert.errors import UserError
+
+MULTI_LABEL = "multi_label_classification"
+
+
+class Predictor:
+    """The classifier in a folder that train.py wrote.
+
+    labels: its label names; reads: the maximal number of tokens, head and tail, that it reads of a text.
+    """
+
+    def __init__(self, folder):
+        if not Path(folder, "config.json").exists():
+            raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
+        self.config = read_config(folder)
+        self.labels = [label for _, label in sorted(self.config["id2label"].items(), key=lambda item: int(item[0]))]
+        self.multi_label = self.config.get("problem_type") == MULTI_LABEL
+        training = self.config.get("tfbert", {})
+        self.encoder = TextEncoder.from_folder(
+            folder,
+            training.get("max_seq_length") or self.config.get("max_position_embeddings", 512),
+            training.get("truncation", "head+tail"),
+        )
+        self.logits_of_batch = onnx_model(folder) or keras_model(folder)
+
+    def logits(self, token_ids, batch_size=32):
+        """token_ids: a list of lists of int. Returns float32 (N, L)."""
+        logits = np.zeros((len(token_ids), len(self.labels)), np.float32)
+        for rows in by_length([len(ids) for ids in token_ids], batch_size):
+            batch = [token_ids[row] for row in rows]
+            length = padded_length(max(map(len, batch)), self.encoder.max_seq_length)
+            logits[rows] = self.logits_of_batch(pad(batch, length))
+        return logits
+
+    def probabilities(self, texts, batch_size=32):
+        """texts: a list of str. Returns float32 (N, L): softmax, or a sigmoid for each label where several may hold."""
+        logits = self.logits(self.encoder(texts)[0], batch_size)
+        if self.multi_label:
+            return 1 / (1 + np.exp(-logits))
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def __call__(self, texts, batch_size=32):
+        """texts: a list of str. Returns a list of {"label": str, "probability": float, "probabilities": dict}.
+
+        Where several labels may hold, "label" joins those above 0.5 with a comma.
+        """
+        results = []
+        for row in self.probabilities(texts, batch_size):
+            by_name = {name: float(value) for name, value in zip(self.labels, row)}
+            best = max(by_name, key=by_name.get)
+            chosen = [name for name in self.labels if by_name[name] > 0.5] if self.multi_label else [best]
+            results.append({"label": ", ".join(chosen), "probability": by_name[best], "probabilities": by_name})
+        return results
+
+
+def onnx_model(folder):
+    """A function from a padded batch to logits, or None where the folder has no ONNX model."""
+    path = Path(folder, "onnx", "model.onnx")
+    if not path.exists():
+        return None
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # the graph is written in fused operators: optimizing it again would only cost start-up time
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has an exception class for each of its status codes
+        raise UserError(f"cannot read {path}: {error}; run train.py again, or delete it to use Keras") from error
+    names = {each.name for each in session.get_inputs()}
+
+    def logits_of_batch(batch):
+        feeds = {name: value.astype(np.int64) for name, value in batch.items()}
+        if "token_type_ids" in names:
+            feeds.setdefault("token_type_ids", np.zeros_like(feeds["input_ids"]))
+        return session.run(["logits"], feeds)[0]
+
+    return logits_of_batch
+
+
+def keras_model(folder):
+    """A function from a padded batch to logits."""
+    from tfbert.device import load_keras
+
+    load_keras()
+    from tfbert.checkpoints import load_classifier
+
+    model, _ = load_classifier(folder)
+    model.compile(jit_compile=False)
+    return model.predict_on_batch

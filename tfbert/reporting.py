@@ -1,0 +1,312 @@
+"""plots/, training_report.md and the model card."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import seaborn
+
+from tfbert.evaluation import calibration_bins, softmax
+from tfbert.files import replaced_file, write_json, write_text
+from tfbert.timing import clock
+
+PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "onnxruntime")
+
+
+def write_all(plots_dir, report_path, record):
+    """Everything that a finished run leaves to read. record: train.py's dict of what was done and measured."""
+    output_dir = Path(record["settings"].output_dir)
+    write_json(output_dir / "metrics.json", record["metrics"])
+    write_model_card(output_dir / "README.md", record)
+    write_plots(plots_dir, record)
+    write_report(report_path, record)
+
+
+# plots/
+
+
+def write_plots(folder, record):
+    """loss.png, accuracy.png, confusion_matrix.png, calibration.png, lengths.png and, for two labels, roc.png."""
+    seaborn.set_theme(style="whitegrid", palette="deep")
+    metrics, history, label_names = record["metrics"], record["history"], record["label_names"]
+    probabilities, labels = softmax(record["logits"]), record["labels"]
+    curve(folder, "loss", history, "Cross-entropy", metrics["log_loss"])
+    curve(folder, "accuracy", history, "Accuracy", metrics["accuracy"])
+    confusion_matrix(folder, metrics, label_names)
+    calibration(folder, probabilities, labels, metrics)
+    lengths(folder, metrics)
+    if len(label_names) == 2:
+        roc(folder, probabilities, labels, metrics, label_names)
+
+
+class Picture:
+    """A figure that is written to folder/name.png when the block ends well."""
+
+    def __init__(self, folder, name, size=(7, 4.5)):
+        self.path = Path(folder, f"{name}.png")
+        self.figure, self.axes = plt.subplots(figsize=size, layout="constrained")
+
+    def __enter__(self):
+        return self.axes
+
+    def __exit__(self, kind, *exception):
+        if kind is None:
+            with replaced_file(self.path) as staged:
+                self.figure.savefig(staged, dpi=120)
+        plt.close(self.figure)
+
+
+def curve(folder, name, history, title, test_value):
+    with Picture(folder, name) as axes:
+        train = [(row["step"], row[name]) for row in history if name in row]
+        held_out = [(row["step"], row[f"validation_{name}"]) for row in history if f"validation_{name}" in row]
+        axes.plot(*zip(*train), marker="." if len(train) < 30 else None, label="training batches")
+        axes.plot(*zip(*held_out), marker="o", label="held-out part of train")
+        axes.axhline(test_value, color="grey", linestyle="--", label=f"test, after training: {test_value:.3f}")
+        axes.set(xlabel="step", ylabel=title, title=f"{title} during fine-tuning")
+        axes.set_xlim(left=0)
+        axes.legend()
+
+
+def confusion_matrix(folder, metrics, label_names):
+    matrix = metrics["confusion_matrix"]
+    totals = [max(sum(row), 1) for row in matrix]
+    shares = [[count / total for count in row] for row, total in zip(matrix, totals)]
+    texts = [[f"{count:,}\n{share:.1%}" for count, share in zip(*rows)] for rows in zip(matrix, shares)]
+    side = 3 + 1.1 * len(label_names)
+    with Picture(folder, "confusion_matrix", (side + 0.8, side)) as axes:
+        seaborn.heatmap(shares, annot=texts, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=axes,
+                        xticklabels=label_names, yticklabels=label_names)  # fmt: skip
+        axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} test reviews")
+
+
+def calibration(folder, probabilities, labels, metrics):
+    confidence, accuracy, count = calibration_bins(probabilities, labels).T
+    with Picture(folder, "calibration", (5.5, 5)) as axes:
+        low = 1 / probabilities.shape[1]
+        axes.plot([low, 1], [low, 1], color="grey", linestyle="--", label="perfect")
+        axes.plot(confidence, accuracy, marker="o", label=f"model (error {metrics['ece']:.3f})")
+        for x, y, n in zip(confidence, accuracy, count):
+            axes.annotate(f"{int(n):,}", (x, y), textcoords="offset points", xytext=(6, -12), fontsize=8)
+        axes.set(xlabel="confidence", ylabel="share right", title="Calibration (number of reviews at each point)")
+        axes.legend()
+
+
+def lengths(folder, metrics):
+    rows = metrics["accuracy_by_length"]
+    names = [f"{low}-{high}" if high else f"{low}+" for low, high, _, _ in rows]
+    with Picture(folder, "lengths") as axes:
+        axes.bar(names, [share for *_, share in rows])
+        for place, (_, _, count, share) in enumerate(rows):
+            axes.annotate(f"{share:.1%}\n{count:,}", (place, share), ha="center", va="bottom", fontsize=9)
+        axes.axhline(metrics["accuracy"], color="grey", linestyle="--")
+        axes.set(xlabel="tokens before truncation", ylabel="accuracy", title="Accuracy by review length")
+        axes.set_ylim(max(0.0, min(share for *_, share in rows) - 0.1), 1.04)
+
+
+def roc(folder, probabilities, labels, metrics, label_names):
+    from sklearn.metrics import roc_curve
+
+    false, true, _ = roc_curve(labels, probabilities[:, 1])
+    with Picture(folder, "roc", (5.5, 5)) as axes:
+        axes.plot(false, true, label=f"model (area {metrics['roc_auc']:.3f})")
+        axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="chance")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC curve of {label_names[1]!r}")
+        axes.legend(loc="lower right")
+
+
+# training_report.md
+
+
+def write_report(path, record):
+    metrics, settings = record["metrics"], record["settings"]
+    plots = "plots"
+    gain = metrics["accuracy"] - metrics["baseline_accuracy"]
+    words = "more" if gain >= 0 else "LESS"
+    lines = [
+        f"# Training report: {record['task'].title}",
+        "",
+        f"**{metrics['accuracy']:.2%} accuracy** on {metrics['n_test']:,} test reviews "
+        f"(95% interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
+        f"after {clock(metrics['train_seconds'])} of training on {record['device'].description}. "
+        f"That is {abs(gain) * 100:.2f} points {words} than TF-IDF with logistic regression on the same reviews.",
+        "",
+        *table(
+            ["", "accuracy", "F1", "ROC AUC", "log loss", "calibration error", "seconds of training"],
+            [
+                [metrics["model"], f"{metrics['accuracy']:.4f}", f"{metrics['f1']:.4f}", f"{metrics['roc_auc']:.4f}",
+                 f"{metrics['log_loss']:.4f}", f"{metrics['ece']:.4f}", f"{metrics['train_seconds']:.0f}"],
+                ["TF-IDF + logistic regression", f"{metrics['baseline_accuracy']:.4f}", "", "", "", "",
+                 f"{metrics['baseline_seconds']:.0f}"],
+            ],
+        ),  # fmt: skip
+        "",
+        "## What was done",
+        "",
+        f"    {record['command']}",
+        "",
+        *table(
+            ["", ""],
+            [
+                ["encoder", f"{record['encoder'].description}; {record['weights_line']}"],
+                ["data", record["data"].description],
+                ["reviews", f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} held out of train for the "
+                            f"curves, {metrics['n_test']:,} to test; the test part was read once, at the end"],
+                ["job", record["job"]],
+                ["device", f"{record['device'].description}, {record['device'].precision} products, XLA "
+                           f"{'on' if record['device'].xla else 'off'}; evaluated in float32"],
+                ["started", record["started"]],
+                ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in record["durations"].items())],
+                ["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"],
+                ["software", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+                             + f", Python {platform.python_version()}"],
+            ],
+        ),  # fmt: skip
+        "",
+        "<details><summary>All settings</summary>",
+        "",
+        *table(["setting", "value"], [[f"`--{name}`", f"`{value}`"] for name, value in vars(settings).items()]),
+        "",
+        "</details>",
+        "",
+        "## How it learnt",
+        "",
+        f"![loss]({plots}/loss.png)",
+        f"![accuracy]({plots}/accuracy.png)",
+        "",
+        "## How it does on the test reviews",
+        "",
+        *table(
+            ["label", "precision", "recall", "F1", "reviews"],
+            [
+                [name, f"{row['precision']:.4f}", f"{row['recall']:.4f}", f"{row['f1']:.4f}", f"{row['support']:,}"]
+                for name, row in metrics["per_class"].items()
+            ],
+        ),
+        "",
+        f"![confusion matrix]({plots}/confusion_matrix.png)",
+        "",
+        "## How far its confidence can be trusted",
+        "",
+        f"A calibration error of {metrics['ece']:.3f} means that, on average over 15 bins, the stated confidence is "
+        f"{metrics['ece'] * 100:.1f} points away from the share of reviews that are right.",
+        "",
+        f"![calibration]({plots}/calibration.png)",
+        *([f"![ROC]({plots}/roc.png)"] if len(metrics["per_class"]) == 2 else []),
+        "",
+        "## Short and long reviews",
+        "",
+        f"The model reads at most {settings.max_seq_length} tokens of a review ({settings.truncation}); lengths below "
+        f"are those before truncation. {metrics['truncated_share']:.0%} of the test reviews were cut.",
+        "",
+        *table(
+            ["tokens", "reviews", "accuracy"],
+            [
+                [f"{low} to {high}" if high else f"{low} and more", f"{count:,}", f"{share:.4f}"]
+                for low, high, count, share in metrics["accuracy_by_length"]
+            ],
+        ),
+        "",
+        f"![lengths]({plots}/lengths.png)",
+        "",
+        "## The most confident mistakes",
+        "",
+        *mistakes(record["mistakes"], settings.excerpt_words),
+        "",
+    ]
+    write_text(path, "\n".join(lines))
+
+
+def mistakes(rows, excerpt_words):
+    """A table of what evaluation.worst_mistakes gives."""
+    if not rows:
+        return ["None: every test review was labelled right."]
+    head = ["label", "predicted", "confidence", "tokens", "how the review ends"]
+    cells = [
+        [row["label"], row["predicted"], f"{row['confidence']:.4f}", f"{row['tokens']:,}",
+         excerpt(row["text"], excerpt_words)]
+        for row in rows
+    ]  # fmt: skip
+    if excerpt_words:
+        return table(head, cells)
+    return [*table(head[:-1], [row[:-1] for row in cells]), "", "The texts are left out (`--excerpt_words 0`)."]
+
+
+def excerpt(text, words):
+    """The end of a text, where a review says most, as it may stand in a Markdown table."""
+    kept = text.replace("<br />", " ").split()
+    start = "... " if len(kept) > words else ""
+    return start + " ".join(kept[-words:]).replace("|", "\\|").replace("<", "&lt;")
+
+
+def table(head, rows):
+    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+
+
+# output/README.md
+
+
+def write_model_card(path, record):
+    """The model card of the Hugging Face Hub, output/README.md."""
+    metrics, labels = record["metrics"], ", ".join(record["label_names"])
+    text = f"""---
+library_name: keras
+pipeline_tag: text-classification
+base_model: {metrics["model"]}
+datasets:
+- {metrics["dataset"]}
+language: en
+metrics:
+- accuracy
+---
+
+# {Path(metrics["model"]).name}, fine-tuned for {record["task"].title}
+
+Labels: {labels}. Accuracy {metrics["accuracy"]:.4f} (95% interval {metrics["accuracy_low"]:.4f} to
+{metrics["accuracy_high"]:.4f}) on {metrics["n_test"]:,} test reviews, after training on {metrics["n_train"]:,}.
+TF-IDF with logistic regression reaches {metrics["baseline_accuracy"]:.4f} on the same reviews.
+
+It reads at most {record["settings"].max_seq_length} tokens of a text ({record["settings"].truncation}).
+
+## How to use it
+
+Here, with the ONNX model in onnx/:
+
+    python infer.py --model_dir {record["settings"].output_dir} "a text"
+
+With TensorFlow, from this project; or with transformers 4 and tf-keras, by changing the first line to
+`from transformers import ...`:
+
+```python
+from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
+
+tokenizer = AutoTokenizer.from_pretrained("{record["settings"].output_dir}")
+model = TFAutoModelForSequenceClassification.from_pretrained("{record["settings"].output_dir}")
+logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logits
+```
+
+With transformers 5 and PyTorch, from pytorch/:
+
+```python
+from transformers import AutoModelForSequenceClassification
+
+model = AutoModelForSequenceClassification.from_pretrained("{record["settings"].output_dir}/pytorch")
+```
+
+## How it was made
+
+    {record["command"]}
+
+Encoder: {record["encoder"].description}. Data: {record["data"].description}.
+All settings and figures are in metrics.json, the curves in history.csv.
+
+## Where it fails
+
+It has learnt from the texts of one data set and knows nothing of others; what stands in the middle of a long text
+it does not read; its confidence is off by {metrics["ece"] * 100:.1f} points on average.
+"""
+    write_text(path, text)

@@ -1,0 +1,229 @@
+"""Fine-tunes a BERT-family encoder in TensorFlow, by default on IMDb's movie reviews.
+
+    python train.py
+
+Leaves a model in output/, pictures in plots/ and a report in training_report.md.
+"""
+
+import math
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tfbert import checkpoints
+from tfbert.batches import Examples, TextEncoder, TrainBatches
+from tfbert.device import find_device, matmul_rate
+from tfbert.errors import UserError, run
+from tfbert.files import replaced_folder, write_csv, write_json
+from tfbert.settings import TrainSettings, parse
+from tfbert.sources import find_dataset, find_encoder
+from tfbert.tasks import find_task, load_splits
+from tfbert.timing import Stopwatch, clock
+
+
+def main(argv=None):
+    started, stopwatch = time.strftime("%Y-%m-%d %H:%M"), Stopwatch()
+    settings = parse(TrainSettings, argv)
+    task = find_task(settings.task_name)
+    check_output_dir(settings)
+
+    with stopwatch("finding model and data"):
+        encoder = find_encoder(settings.model_name_or_path)
+        encoder_config = checkpoints.read_config(encoder.folder)
+        data = find_dataset(settings.dataset_name, task.dataset_name)
+    with stopwatch("starting TensorFlow"):
+        device = find_device(settings.precision, settings.xla)
+    job = choose_size(settings, device, checkpoints.model_config(encoder_config, encoder.folder))
+    say("Task", f"{task.name}: {task.title}")
+    say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
+    say("Encoder", encoder.description)
+    say("Data", data.description)
+    say("Job", job)
+    if device.hint:
+        say("Hint", device.hint)
+
+    with stopwatch("tokenizing"):
+        splits = load_splits(task, data, settings)
+        tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length)
+        text_encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation)
+        train = Examples.tokenized(splits.train, text_encoder, "tokenizing train")
+        validation = Examples.tokenized(splits.validation, text_encoder, "tokenizing validation")
+        test = Examples.tokenized(splits.test, text_encoder, "tokenizing test")
+    batches = TrainBatches(train, settings.per_device_train_batch_size, settings.max_seq_length, settings.seed)
+    total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
+    settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
+
+    import keras  # heavy imports wait until they are needed
+
+    from tfbert import evaluation, reporting, training
+
+    keras.utils.set_random_seed(settings.seed)
+    config = checkpoints.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
+    model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
+    training.compile_model(model, settings, total_steps, device.xla)
+    say("Weights", weights_line)
+    say("Texts", f"{len(train):,} to train, {len(validation):,} held out of train, {len(test):,} to test")
+    say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
+    say("Steps", f"{total_steps:,} of {batches.batch_size} reviews")
+    say("Expected", expected_duration(model.config, device, batches, validation, test, total_steps))
+
+    with stopwatch("training"):
+        facts = run_facts(settings, encoder, data, train)
+        progress = training.fit(model, batches, validation, settings, total_steps, facts)
+    with stopwatch("saving"):
+        exact = checkpoints.new_classifier(config)  # float32, as infer.py computes
+        exact.set_weights(model.get_weights())
+        exact.compile(jit_compile=device.xla)
+        some = validation.batch(range(min(8, len(validation))), settings.max_seq_length)
+        save_model(settings.output_dir, exact, config, tokenizer, some, progress.history)
+    if progress.interrupted:
+        say("Stopped", f"after step {progress.step} of {total_steps}; the model so far is in {settings.output_dir}/")
+        say("", "To go on: the same command with --resume_from_checkpoint last")
+        return 130
+
+    with stopwatch("evaluating"):
+        print(f"Evaluating on {len(test):,} test reviews ...", flush=True)
+        logits = training.predict(exact, test, settings.max_seq_length, settings.per_device_eval_batch_size)
+        metrics = evaluation.evaluate(logits, test.labels, splits.label_names)
+        right = logits.argmax(axis=1) == test.labels
+        metrics["accuracy_by_length"] = evaluation.accuracy_by_length(test.full_lengths, right)
+        metrics["truncated_share"] = float((test.full_lengths > settings.max_seq_length).mean())
+    with stopwatch("baseline"):
+        print("Training the TF-IDF baseline on the same reviews ...", flush=True)
+        texts = splits.train["text"], train.labels, splits.test["text"], test.labels
+        metrics |= evaluation.baseline(*texts)
+    metrics |= {
+        "n_train": len(train),
+        "n_validation": len(validation),
+        "n_test": len(test),
+        "padding_share": batches.padding_share(),
+        "train_seconds": progress.train_seconds,
+        "model": encoder.name,
+        "model_source": encoder.description,
+        "dataset": data.name,
+        "dataset_source": data.description,
+        "device": device.description,
+        "precision": device.precision,
+        "settings": vars(settings),
+    }
+    record = {
+        "command": shlex.join(["python", "train.py", *(sys.argv[1:] if argv is None else argv)]),
+        "started": started,
+        "durations": stopwatch.seconds,
+        "task": task,
+        "job": job,
+        "settings": settings,
+        "device": device,
+        "encoder": encoder,
+        "data": data,
+        "weights_line": weights_line,
+        "label_names": splits.label_names,
+        "metrics": metrics,
+        "history": progress.history,
+        "logits": logits,
+        "labels": test.labels,
+        "mistakes": evaluation.worst_mistakes(logits, test, splits),
+    }
+    plots, report = results_paths(settings.output_dir)
+    reporting.write_all(plots, report, record)
+    shutil.rmtree(Path(settings.output_dir, "checkpoints"))
+
+    print()
+    say("Accuracy", f"{metrics['accuracy']:.2%} on {len(test):,} test reviews "
+                    f"(95%: {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})")  # fmt: skip
+    say("Baseline", f"{metrics['baseline_accuracy']:.2%} by TF-IDF + logistic regression on the same reviews")
+    say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in stopwatch.seconds.items()))
+    say("Results", f"{settings.output_dir}/, {plots}/, {report}")
+    say("Try", 'python infer.py "This movie is absolutely wonderful and inspiring."')
+
+
+def say(name, text):
+    print(f"{name:9} {text}", flush=True)
+
+
+def check_output_dir(settings):
+    """Refuses, before anything else happens, an output folder that cannot or must not be written."""
+    folder = Path(settings.output_dir)
+    may_replace = settings.overwrite_output_dir or settings.resume_from_checkpoint
+    if (folder / "tf_model.h5").exists() and not may_replace:
+        raise UserError(f"{folder}/ already holds a model: add --overwrite_output_dir, or choose another --output_dir")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.parent).close()
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
+
+
+def results_paths(output_dir):
+    """Where plots and report go: beside output/, or into an output folder of another name."""
+    home = Path(".") if output_dir == "output" else Path(output_dir)
+    return home / "plots", home / "training_report.md"
+
+
+def choose_size(settings, device, config):
+    """Fills in what the command line left open, for a GPU or a CPU and the encoder's width; returns it in words."""
+    small = config.hidden_size <= 512
+    chosen = {"learning_rate": 1e-4 if small else 2e-5}
+    if device.is_gpu:
+        # the recipe of Devlin et al. 2018, appendix A.3, at the length of Sun et al. 2019
+        words = "full, as there is a GPU"
+        chosen |= {"max_seq_length": 512, "num_train_epochs": 3.0, "per_device_train_batch_size": 32}
+        chosen |= {"validation_samples": 1000}
+    else:
+        words = "quick, as there is no GPU"
+        chosen |= {"max_seq_length": 256, "num_train_epochs": 1.0, "per_device_train_batch_size": 16}
+        chosen |= {"max_train_samples": 6000 if small else 1500, "max_eval_samples": 2000 if small else 1000}
+        chosen |= {"validation_samples": 400}
+    chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+    if settings.max_seq_length > config.max_position_embeddings:
+        limit = config.max_position_embeddings
+        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {limit} tokens")
+    return words + (": " + " ".join(f"--{name} {value}" for name, value in chosen.items()) if chosen else "")
+
+
+def expected_duration(config, device, batches, validation, test, total_steps):
+    """In words, from the count of floating-point operations and the speed of a matrix product on this device."""
+    per_token = 2 * config.num_hidden_layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
+    epoch_tokens = batches.tokens()[1]
+    forward = int(test.lengths.sum()) + 5 * int(validation.lengths.sum())
+    tokens = 3 * epoch_tokens * total_steps / batches.steps_per_epoch + forward
+    rate = 0.45 * matmul_rate(device.precision)  # the share of it that training reaches
+    return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"
+
+
+def run_facts(settings, encoder, data, train):
+    """What a run and its continuation must share for the continuation to end where the run would have."""
+    names = ("seed", "max_seq_length", "truncation", "num_train_epochs", "per_device_train_batch_size", "learning_rate",
+             "warmup_ratio", "weight_decay", "max_grad_norm", "hidden_dropout", "attention_dropout")  # fmt: skip
+    return {name: getattr(settings, name) for name in names} | {
+        "model": encoder.name,
+        "dataset": data.name,
+        "training reviews": len(train),
+    }
+
+
+def save_model(folder, model, config, tokenizer, batch, history):
+    """Puts the model into `folder` in one step: Hugging Face files, ONNX, history."""
+    from tfbert.onnx_export import export_onnx, largest_difference
+
+    with replaced_folder(folder, owned=checkpoints.OUTPUT_FILES) as staged:
+        checkpoints.save_classifier(staged, checkpoints.get_weights(model), config, tokenizer)
+        onnx = staged / "onnx" / "model.onnx"
+        onnx.parent.mkdir()
+        export_onnx(model, onnx)
+        difference = largest_difference(onnx, model, batch)
+        if not difference < 1e-3:
+            print(f"WARNING: the ONNX model differs by {difference:.1g} and is left out; infer.py will use Keras")
+            shutil.rmtree(onnx.parent)
+        write_json(staged / "history.json", history)
+        write_csv(staged / "history.csv", history)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
