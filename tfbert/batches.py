@@ -26,6 +26,8 @@ class TextEncoder:
         self.truncation = truncation
         special = tokenizer.encode("").ids  # [CLS] [SEP]
         self.prefix, self.suffix = special[: len(special) // 2], special[len(special) // 2 :]
+        unknown = tokenizer.model.unk_token
+        self.unknown = tokenizer.token_to_id(unknown) if unknown else None
         room = max_seq_length - len(special)
         self.head = {"head": room, "tail": 0, "head+tail": room // 4}[truncation]
         self.tail = room - self.head

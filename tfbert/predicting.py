@@ -18,7 +18,7 @@ MULTI_LABEL = "multi_label_classification"
 class Predictor:
     """The classifier in a folder that train.py wrote.
 
-    labels: its label names; reads: the maximal number of tokens, head and tail, that it reads of a text.
+    labels: its label names; encoder: its TextEncoder. Raises UserError where the folder cannot be used.
     """
 
     def __init__(self, folder):
@@ -44,26 +44,29 @@ class Predictor:
             logits[rows] = self.logits_of_batch(pad(batch, length))
         return logits
 
-    def probabilities(self, texts, batch_size=32):
-        """texts: a list of str. Returns float32 (N, L): softmax, or a sigmoid for each label where several may hold."""
-        logits = self.logits(self.encoder(texts)[0], batch_size)
+    def label(self, token_ids, batch_size=32):
+        """token_ids: as the encoder gives them. Returns a dict for each: label, probability, probabilities by label.
+
+        Where several labels may hold, "label" joins those above 0.5 with a comma.
+        """
+        results = []
+        for row in self.probabilities(self.logits(token_ids, batch_size)):
+            by_name = {name: float(value) for name, value in zip(self.labels, row)}
+            best = max(by_name, key=by_name.get)
+            chosen = [name for name in self.labels if by_name[name] > 0.5] if self.multi_label else [best]
+            results.append({"label": ", ".join(chosen), "probability": by_name[best], "probabilities": by_name})
+        return results
+
+    def probabilities(self, logits):
+        """Softmax, or a sigmoid for each label where several may hold; float32 (N, L)."""
         if self.multi_label:
             return 1 / (1 + np.exp(-logits))
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
     def __call__(self, texts, batch_size=32):
-        """texts: a list of str. Returns a list of {"label": str, "probability": float, "probabilities": dict}.
-
-        Where several labels may hold, "label" joins those above 0.5 with a comma.
-        """
-        results = []
-        for row in self.probabilities(texts, batch_size):
-            by_name = {name: float(value) for name, value in zip(self.labels, row)}
-            best = max(by_name, key=by_name.get)
-            chosen = [name for name in self.labels if by_name[name] > 0.5] if self.multi_label else [best]
-            results.append({"label": ", ".join(chosen), "probability": by_name[best], "probabilities": by_name})
-        return results
+        """texts: a list of str. Returns what `label` returns."""
+        return self.label(self.encoder(texts)[0], batch_size)
 
 
 def onnx_model(folder):

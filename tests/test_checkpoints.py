@@ -1,0 +1,183 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+from conftest import FIXTURES
+from safetensors.numpy import load_file, save_file
+
+from tfbert.checkpoints import (
+    classifier_config,
+    get_weights,
+    load_classifier,
+    load_tokenizer,
+    model_config,
+    read_config,
+    read_h5,
+    read_weights,
+    save_classifier,
+    write_h5,
+)
+from tfbert.errors import UserError
+
+
+def rewrite(folder, change, metadata=None):
+    """Replaces a folder's weights by change(weights)."""
+    save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors", metadata)
+
+
+def logits(folder, **arguments):
+    model, line = load_classifier(folder, **arguments)
+    ids = np.arange(5, 37, dtype=np.int32).reshape(2, 16)
+    return np.asarray(model({"input_ids": ids, "attention_mask": np.ones_like(ids)})), line
+
+
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_distilbert"])
+def test_saving_and_loading_changes_no_bit(name, tmp_path):
+    source = FIXTURES / name
+    model, _ = load_classifier(source)
+    weights = get_weights(model)
+    save_classifier(tmp_path, weights, read_config(source), load_tokenizer(source, 64))
+    original = load_file(source / "model.safetensors")
+    for copy in (read_weights(tmp_path)[0], read_weights(tmp_path / "pytorch")[0]):
+        assert set(copy) == set(original)
+        assert all(np.array_equal(copy[key], original[key]) for key in original)
+    np.testing.assert_array_equal(logits(tmp_path)[0], logits(source)[0])
+    vocabulary = (source / "vocab.txt").read_text()
+    assert (tmp_path / "vocab.txt").read_text() == vocabulary == (tmp_path / "pytorch/vocab.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["tiny_bert_h5", "tiny_distilbert_h5"])
+def test_h5_files_have_the_layout_of_transformers_4(name, tmp_path):
+    weights = read_h5(FIXTURES / name / "tf_model.h5")
+    write_h5(weights, tmp_path / "tf_model.h5", read_config(FIXTURES / name))
+    with h5py.File(FIXTURES / name / "tf_model.h5") as theirs, h5py.File(tmp_path / "tf_model.h5") as ours:
+        layers = [layer for layer in theirs.attrs["layer_names"] if not layer.startswith("dropout")]
+        assert sorted(ours.attrs["layer_names"]) == sorted(layers)
+        for layer in layers:
+            names = theirs[layer].attrs["weight_names"]
+            assert sorted(ours[layer].attrs["weight_names"]) == sorted(names)
+            for each in names:
+                np.testing.assert_array_equal(ours[layer][each], theirs[layer][each])
+
+
+def test_the_oldest_names_without_a_prefix_load(tiny_bert):
+    expected, _ = logits(tiny_bert)
+
+    def old_names(weights):
+        swaps = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta", "bert.": ""}
+        for new, old in swaps.items():
+            weights = {name.replace(new, old): value for name, value in weights.items()}
+        return weights
+
+    rewrite(tiny_bert, old_names)
+    np.testing.assert_array_equal(logits(tiny_bert)[0], expected)
+
+
+def test_shards_load(tiny_bert):
+    expected, _ = logits(tiny_bert)
+    weights = load_file(tiny_bert / "model.safetensors")
+    (tiny_bert / "model.safetensors").unlink()
+    halves = [dict(list(weights.items())[:20]), dict(list(weights.items())[20:])]
+    files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for half, file in zip(halves, files):
+        save_file(half, tiny_bert / file)
+    weight_map = {name: file for half, file in zip(halves, files) for name in half}
+    (tiny_bert / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    np.testing.assert_array_equal(logits(tiny_bert)[0], expected)
+    (tiny_bert / files[1]).unlink()
+    with pytest.raises(UserError, match="model-00002-of-00002.safetensors is missing"):
+        load_classifier(tiny_bert)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_files_load(tiny_bert, dtype):
+    import ml_dtypes
+
+    expected, _ = logits(tiny_bert)
+    kind = getattr(ml_dtypes, dtype, None) or np.float16
+    rewrite(tiny_bert, lambda weights: {name: value.astype(kind) for name, value in weights.items()})
+    np.testing.assert_allclose(logits(tiny_bert)[0], expected, atol=0.1)
+
+
+def test_one_line_says_what_is_new_and_what_was_left_aside(tiny_bert):
+    def pretraining(weights):
+        weights = {name: value for name, value in weights.items() if not name.startswith("classifier")}
+        return weights | {"cls.predictions.bias": np.zeros(142, np.float32), "cls.seq_relationship.bias": np.zeros(2, np.float32)}
+
+    rewrite(tiny_bert, pretraining)
+    _, line = load_classifier(tiny_bert)
+    assert line == "39 weights from model.safetensors; new: classifier; left aside: cls"
+
+
+def test_a_classifier_for_other_labels_is_new(tiny_bert):
+    config = classifier_config(read_config(tiny_bert), ["a", "b", "c"], "single_label_classification")
+    model, line = load_classifier(tiny_bert, config)
+    assert "new: classifier" in line and model.config.num_labels == 3
+
+
+def without(name):
+    return lambda weights: {key: value for key, value in weights.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda folder: (folder / "config.json").unlink(), "holds no config.json"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot read .*config.json"),
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "gpt2"}'), "model_type gpt2 is not supported"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "holds no weights"),
+        (
+            lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"),
+            "pytorch_model.bin only",
+        ),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:9000]),
+            "cut off or damaged",
+        ),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"junk" * 99), "cut off or damaged"),
+        (
+            lambda folder: rewrite(folder, without("bert.encoder.layer.1.attention.self.key.bias")),
+            "bert.encoder.layer.1.attention.self.key.bias is missing",
+        ),
+        (
+            lambda folder: rewrite(folder, lambda w: w | {"bert.pooler.dense.bias": np.zeros(3, np.float32)}),
+            r"bert.pooler.dense.bias has shape \(3,\), config.json asks for \(16,\)",
+        ),
+        (
+            lambda folder: rewrite(folder, lambda w: w | {"bert.encoder.layer.2.output.dense.bias": np.zeros(16, np.float32)}),
+            "weights that config.json does not ask for",
+        ),
+    ],
+)
+def test_a_damaged_folder_is_a_clear_error(tiny_bert, damage, message):
+    damage(tiny_bert)
+    with pytest.raises(UserError, match=message):
+        load_classifier(tiny_bert)
+
+
+def test_a_damaged_h5_is_a_clear_error(tmp_path):
+    (tmp_path / "config.json").write_text((FIXTURES / "tiny_bert_h5/config.json").read_text())
+    (tmp_path / "tf_model.h5").write_bytes((FIXTURES / "tiny_bert_h5/tf_model.h5").read_bytes()[:20000])
+    with pytest.raises(UserError, match="cannot read the weights"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"hidden_act": "mish"}, "activation mish"),
+        ({"position_embedding_type": "relative_key"}, "relative positions"),
+        ({"num_attention_heads": 3}, "do not divide"),
+        ({"problem_type": "regression"}, "problem_type regression"),
+    ],
+)
+def test_what_the_model_does_not_build_is_a_clear_error(change, message):
+    with pytest.raises(UserError, match=message):
+        model_config(read_config(FIXTURES / "tiny_bert") | change)
+
+
+def test_distilbert_sizes_stand_under_their_own_names():
+    config = model_config(read_config(FIXTURES / "tiny_distilbert"))
+    assert (config.hidden_size, config.num_hidden_layers, config.intermediate_size) == (16, 2, 32)
+    assert (config.pooler_act, config.type_vocab_size, config.classifier_dropout) == ("relu", 0, 0.2)
