@@ -57,14 +57,28 @@ def tiny_bert(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def trained(dataset_folder, tmp_path_factory):
+def untrained(tmp_path_factory):
+    """A tiny BERT with fresh weights, which learns fast; the fixtures' weights are drawn too wide for that."""
+    import keras
+
+    from tfbert.checkpoints import get_weights, load_tokenizer, new_classifier, read_config, save_classifier
+
+    folder = tmp_path_factory.mktemp("untrained")
+    config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}
+    keras.utils.set_random_seed(3)
+    save_classifier(folder, get_weights(new_classifier(config)), config, load_tokenizer(FIXTURES / "tiny_bert", 64))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(untrained, dataset_folder, tmp_path_factory):
     """The folder of one run of train.py over the tiny BERT."""
     import train
 
     output = tmp_path_factory.mktemp("trained") / "model"
     arguments = [
-        "--model_name_or_path", FIXTURES / "tiny_bert", "--dataset_name", dataset_folder, "--output_dir", output,
-        "--max_seq_length", 64, "--num_train_epochs", 6, "--learning_rate", 0.01, "--validation_samples", 40,
+        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
+        "--max_seq_length", 64, "--num_train_epochs", 6, "--learning_rate", 0.005, "--validation_samples", 40,
         "--per_device_train_batch_size", 16, "--precision", "float32", "--max_train_samples", 280,
         "--max_eval_samples", 100,
     ]  # fmt: skip

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import time
+import zipfile
 from pathlib import Path
 
 import keras
@@ -123,10 +124,11 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         self.window.steps += 1
-        last = self.interrupted or self.step == self.total_steps
+        stopping = self.interrupted  # read once: a signal may come at any moment
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         validates = self.step % self.settings.eval_steps == 0 or self.step == self.total_steps
-        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or last
+        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or stopping
+        saves = saves or self.step == self.total_steps
         if self.step % self.settings.logging_steps == 0 or validates or saves:
             loss, accuracy = float(logs["loss"]), float(logs["accuracy"])  # waits until the device is done
             self.window.pause()
@@ -136,7 +138,7 @@ class Progress(keras.callbacks.Callback):
             self.validate()
         if saves:
             self.save()
-        if self.interrupted:
+        if stopping:
             self.model.stop_training = True
 
     def log(self, loss, accuracy):
@@ -206,7 +208,7 @@ class Progress(keras.callbacks.Callback):
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             with np.load(folder / "variables.npz") as stored:
                 values = [stored[name] for name in stored.files]
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint ({error})") from error
         for name, value in self.run_facts.items():
             if state["run"].get(name) != value:

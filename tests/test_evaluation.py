@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from tfbert.evaluation import (
+    accuracy_by_length,
+    baseline,
+    calibration_bins,
+    evaluate,
+    expected_calibration_error,
+    softmax,
+    wilson_interval,
+)
+
+
+def test_wilson_interval_of_a_textbook_case():
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
+
+
+def test_figures_of_six_reviews():
+    logits = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.7, 0.3], [0.05, 0.95]]))
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    result = evaluate(logits, labels, ["negative", "positive"])
+    assert result["accuracy"] == pytest.approx(4 / 6)
+    assert result["f1"] == pytest.approx(2 / 3)
+    assert result["roc_auc"] == pytest.approx(8 / 9)
+    assert result["confusion_matrix"] == [[2, 1], [1, 2]]
+    assert result["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7, 0.3, 0.95]).mean())
+    assert result["per_class"]["negative"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3})
+    assert result["accuracy_low"] < 4 / 6 < result["accuracy_high"]
+
+
+def test_three_classes_are_averaged():
+    logits = np.eye(3)[[0, 1, 2, 2]] * 2.0
+    result = evaluate(logits, np.array([0, 1, 2, 0]), ["a", "b", "c"])
+    assert result["accuracy"] == 0.75 and result["f1"] == result["f1_macro"]
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    probabilities = np.array([[0.8, 0.2]] * 10)
+    labels = np.array([0] * 6 + [1] * 4)
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(0.2)
+    assert calibration_bins(probabilities, labels).tolist() == [[pytest.approx(0.8), 0.6, 10]]
+
+
+def test_softmax_survives_large_logits():
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0, -1000.0]])), [[0.5, 0.5, 0]])
+
+
+def test_accuracy_by_length():
+    lengths, right = np.array([10, 64, 65, 2000]), np.array([True, False, True, True])
+    assert accuracy_by_length(lengths, right) == [(1, 64, 2, 0.5), (65, 128, 1, 1.0), (1025, None, 1, 1.0)]
+
+
+def test_the_baseline_learns_words():
+    texts = [f"{word} film {n}" for n in range(20) for word in ("lovely", "dreadful")]
+    result = baseline(texts, [1, 0] * 20, ["a lovely plot", "a dreadful plot"], [1, 0])
+    assert result["baseline_accuracy"] == 1.0 and result["baseline_seconds"] > 0

@@ -1,0 +1,56 @@
+import pytest
+
+from tfbert.errors import UserError
+from tfbert.settings import TrainSettings, parse
+
+
+def test_both_spellings_and_the_file_with_flags_above_it(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("learning_rate: 3e-5\nnum-train-epochs: 2\noverwrite_output_dir: true\n")
+    settings = parse(TrainSettings, [str(path), "--num_train_epochs", "4", "--max-seq-length", "128"])
+    assert (settings.learning_rate, settings.num_train_epochs, settings.max_seq_length) == (3e-5, 4.0, 128)
+    assert settings.overwrite_output_dir and settings.seed == 42
+
+
+def test_json_files_work_too(tmp_path):
+    (tmp_path / "run.json").write_text('{"seed": 7, "save_steps": null}')
+    settings = parse(TrainSettings, [str(tmp_path / "run.json")])
+    assert settings.seed == 7 and settings.save_steps is None
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--learning_rate", "abc"], "--learning_rate abc: must be a number"),
+        (["--learning_rate", "nan"], "--learning_rate nan: must be a finite number"),
+        (["--learning_rate", "0"], "--learning_rate 0.*: must be above 0"),
+        (["--learnin-rate", "1"], r"unknown argument --learnin-rate; did you mean --learning_rate\?"),
+        (["--max_seq_length=1.5"], "--max_seq_length 1.5: must be a whole number"),
+        (["--truncation", "tial"], r"must be one of head\+tail, head, tail; did you mean tail\?"),
+        (["--seed"], "expected one argument"),
+        (["--warmup_ratio", "1"], "must be below 1"),
+        (["review.txt"], "unexpected argument review.txt"),
+        (["nothing.yaml"], "cannot read the settings file nothing.yaml"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_line(arguments, message):
+    with pytest.raises(UserError, match=message):
+        parse(TrainSettings, arguments)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("learning_rat: 1", "unknown setting learning_rat; did you mean learning_rate?"),
+        ("- 1", "must hold names and values"),
+        ("a: [", "cannot read the settings file"),
+        ("seed: true", "--seed True: must be a whole number"),
+        ("overwrite_output_dir: 3", "must be true or false"),
+    ],
+)
+def test_a_wrong_settings_file_is_one_clear_line(tmp_path, text, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        parse(TrainSettings, [str(path)])
+    assert message in str(caught.value)

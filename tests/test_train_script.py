@@ -1,0 +1,244 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import BAD, FIXTURES, GOOD, ROOT
+
+import infer
+import train
+from tfbert.checkpoints import load_classifier, read_config
+from tfbert.errors import UserError, run
+from tfbert.predicting import Predictor
+
+
+def test_a_run_leaves_model_pictures_and_report(trained):
+    names = {
+        "tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "pytorch", "onnx",
+        "metrics.json", "README.md", "history.csv", "history.json", "plots", "training_report.md",
+    }  # fmt: skip
+    assert set(os.listdir(trained)) == names
+    assert {"config.json", "model.safetensors", "tokenizer.json", "vocab.txt"} <= set(os.listdir(trained / "pytorch"))
+    pictures = {"loss.png", "accuracy.png", "confusion_matrix.png", "calibration.png", "lengths.png", "roc.png"}
+    assert set(os.listdir(trained / "plots")) == pictures
+    assert all((trained / "plots" / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_the_config_names_the_labels(trained):
+    config = read_config(trained)
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
+    assert config["label2id"] == {"negative": 0, "positive": 1}
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    assert config["tfbert"] == {"max_seq_length": 64, "truncation": "head+tail"}
+
+
+def test_the_figures_are_those_of_the_saved_model(trained, dataset_folder):
+    from datasets import load_dataset
+
+    metrics = json.loads((trained / "metrics.json").read_text())
+    keys = ("accuracy accuracy_low accuracy_high f1 roc_auc log_loss ece n_train n_test baseline_accuracy "
+            "train_seconds model dataset")  # fmt: skip
+    assert set(keys.split()) <= set(metrics)
+    assert metrics["accuracy"] >= 0.95 and metrics["n_train"] == 280 and metrics["n_test"] == 100
+    assert metrics["dataset"] == str(dataset_folder) and "untrained" in metrics["model"]
+    test = load_dataset(str(dataset_folder), split="test")
+    labels = [result["label"] for result in Predictor(trained)(test["text"])]
+    right = np.mean([label == ["negative", "positive"][number] for label, number in zip(labels, test["label"])])
+    assert metrics["accuracy"] == pytest.approx(right)
+    assert sum(map(sum, metrics["confusion_matrix"])) == 100
+
+
+def test_the_report_says_what_was_measured(trained):
+    report, metrics = (trained / "training_report.md").read_text(), json.loads((trained / "metrics.json").read_text())
+    for text in (f"{metrics['accuracy']:.2%} accuracy", f"{metrics['baseline_accuracy']:.4f}", "untrained",
+                 "plots/confusion_matrix.png", "`--learning_rate` | `0.005`", "train.py --model_name_or_path"):  # fmt: skip
+        assert text in report
+    card = (trained / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: keras") and f"{metrics['accuracy']:.4f}" in card
+
+
+def test_onnx_and_keras_agree(trained, tmp_path):
+    texts = ["the film was very good.", "the plot was dull. " * 30, "!"]
+    without_onnx = shutil.copytree(trained, tmp_path / "keras", ignore=shutil.ignore_patterns("onnx"))
+    fast, slow = Predictor(trained), Predictor(without_onnx)
+    ids = fast.encoder(texts)[0]
+    np.testing.assert_allclose(fast.logits(ids), slow.logits(ids), atol=1e-4)
+
+
+def test_the_saved_folders_hold_the_same_weights(trained):
+    ids = {"input_ids": np.arange(5, 37).reshape(2, 16)}
+    first, second = (np.asarray(load_classifier(folder)[0](ids)) for folder in (trained, trained / "pytorch"))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_model_is_not_overwritten_unasked(trained):
+    before = (trained / "tf_model.h5").read_bytes()
+    with pytest.raises(UserError, match="--overwrite_output_dir"):
+        train.main(["--output_dir", str(trained)])
+    assert (trained / "tf_model.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--model_name_or_path", "./nowhere"], "there is no such folder"),
+        (["--model_name_or_path", "someone/something"], "HF_HUB_OFFLINE is set"),
+        (["--model_name_or_path", str(ROOT / "train.py")], "is a file"),
+        (["--model_name_or_path", str(ROOT / "tests")], "holds no config.json"),
+        (["--dataset_name", "./nowhere"], "there is no such folder"),
+        (["--dataset_name", str(FIXTURES / "tiny_bert")], "cannot read the data set|has the splits"),
+        (["--max_seq_length", "1000000"], "reads at most 64 tokens"),
+        (["--max_seq_length", "65"], "reads at most 64 tokens"),
+        (["--output_dir", "/proc/nowhere"], "--output_dir /proc/nowhere: cannot write there"),
+        (["--output_dir", str(ROOT / "train.py")], "cannot write there"),
+        (["--task_name", "imbd"], "did you mean imdb"),
+        (["--validation_samples", "200"], "more than half"),
+        (["--resume_from_checkpoint", "last"], "holds no checkpoint"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, dataset_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    known = ["--model_name_or_path", str(FIXTURES / "tiny_bert"), "--dataset_name", str(dataset_folder)]
+    sizes = ["--max_seq_length", "64", "--validation_samples", "40", "--output_dir", str(tmp_path / "new")]
+    assert run(lambda: train.main(known + sizes + arguments)) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and __import__("re").search(message, error)
+    assert not list(tmp_path.rglob("tf_model.h5"))
+
+
+def test_ctrl_c_saves_what_was_learnt(dataset_folder, tmp_path):
+    command = [
+        sys.executable, "train.py", "--model_name_or_path", FIXTURES / "tiny_bert", "--dataset_name", dataset_folder,
+        "--output_dir", tmp_path / "model", "--max_seq_length", "64", "--validation_samples", "40",
+        "--num_train_epochs", "100000", "--logging_steps", "1",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("step     3/"):
+            process.send_signal(2)
+            break
+    output, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "--resume_from_checkpoint last" in output and "Traceback" not in error
+    assert Predictor(tmp_path / "model")(["a good film"])[0]["label"] in ("negative", "positive")
+    assert len(os.listdir(tmp_path / "model" / "checkpoints")) == 1
+
+
+# infer.py
+
+
+def lines(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def model(trained):
+    return ["--model_dir", str(trained)]
+
+
+def test_the_example_is_labelled_without_arguments(model, capsys, monkeypatch):
+    monkeypatch.setattr(infer, "something_is_piped", lambda: False)
+    infer.main(model)
+    review, label = lines(capsys)
+    assert review == "Review: This movie is absolutely wonderful and inspiring."
+    assert label.startswith("Label:  positive (")
+
+
+def test_texts_are_labelled_in_their_order(model, capsys):
+    texts = [f"the {thing} was really {word}." for thing in ("film", "music") for pair in zip(GOOD, BAD) for word in pair]
+    infer.main([*model, *texts])
+    assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"] * (len(texts) // 2)
+
+
+def test_json_has_every_probability(model, capsys):
+    infer.main([*model, "--json", "a good film"])
+    result = json.loads(lines(capsys)[0])
+    assert result["text"] == "a good film" and result["label"] == "positive"
+    assert sum(result["probabilities"].values()) == pytest.approx(1.0, abs=1e-6)
+    assert result["probability"] == max(result["probabilities"].values())
+
+
+@pytest.mark.parametrize(
+    "name, text, extra",
+    [
+        ("r.txt", "a good film\n\na dull film\n", []),
+        ("r.csv", 'id,text\n1,"a good,\ngood film"\n2,a dull film\n', []),
+        ("r.tsv", "review\tid\na good film\t1\na dull film\t2\n", ["--text_column", "review"]),
+        ("r.jsonl", '{"text": "a good film"}\n"a dull film"\n', []),
+    ],
+)
+def test_files_are_labelled(model, capsys, tmp_path, name, text, extra):
+    (tmp_path / name).write_text("\ufeff" + text, encoding="utf-8")
+    infer.main([*model, "--file", str(tmp_path / name), *extra])
+    assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"]
+
+
+def test_a_long_review_is_read_at_head_and_tail(model, capsys):
+    infer.main([*model, "good " * 200 + "film " * 10_000 + "good " * 200])
+    captured = capsys.readouterr()
+    assert "10,402 tokens; the model reads the first 15 and the last 47" in captured.err
+    assert "positive" in captured.out
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("r.txt", b"a good film\0\n", "line 1: a NUL byte"),
+        ("r.txt", b"\x89PNG\xff\xfe\n", "line 1: not UTF-8 text"),
+        ("r.csv", b"a,b\n1,2\n", "no column 'text', but a, b"),
+        ("r.csv", b"text\ngood\n \n", "line 3 is empty"),
+        ("r.csv", b"", "no column 'text'"),
+        ("r.jsonl", b'{"text": 3}\n', "line 1: 3 is not text"),
+        ("r.jsonl", b"{\n", "line 1: not JSON"),
+        ("r.jsonl", b'{"body": "x"}\n', "no key 'text', but body"),
+        ("r.pdf", b"x", "must end in .txt"),
+        ("r.txt", None, "No such file"),
+        ("", None, "is a folder"),
+    ],
+)
+def test_a_bad_file_is_one_line(model, capsys, tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    assert run(lambda: infer.main([*model, "--file", str(path)])) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and message in error[0]
+
+
+@pytest.mark.parametrize("text, message", [("", "review 1 is empty"), ("😀 🎉", "review 1 has no word")])
+def test_a_review_without_words_is_one_line(model, capsys, text, message):
+    assert run(lambda: infer.main([*model, text])) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_a_model_train_py_is_named(capsys, tmp_path):
+    assert run(lambda: infer.main(["--model_dir", str(tmp_path)])) == 2
+    assert "run python train.py first" in capsys.readouterr().err
+
+
+def test_a_damaged_onnx_model_is_one_line(trained, tmp_path, capsys):
+    broken = shutil.copytree(trained, tmp_path / "broken")
+    (broken / "onnx/model.onnx").write_bytes((broken / "onnx/model.onnx").read_bytes()[:5000])
+    assert run(lambda: infer.main(["--model_dir", str(broken), "good"])) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_inference_imports_nothing_heavy(trained):
+    program = (
+        "import sys, infer; infer.main(['--model_dir', sys.argv[1], 'a good film'])\n"
+        "heavy = {'tensorflow', 'keras', 'transformers', 'datasets', 'sklearn', 'matplotlib', 'pandas'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program, trained], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "positive" in result.stdout
+
+
+def test_standard_input_is_read(trained):
+    command = [sys.executable, "infer.py", "--model_dir", trained]
+    for extra in ([], ["-"], ["--file", "-"]):
+        result = subprocess.run(command + extra, cwd=ROOT, input="a good film\na dull film\n", capture_output=True, text=True)
+        assert [line.split()[0] for line in result.stdout.splitlines()] == ["positive", "negative"], result.stderr
