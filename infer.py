@@ -1,8 +1,8 @@
 """Labels text with the model that train.py saved.
 
-    python infer.py "a review" "another review"
-    python infer.py --file reviews.txt
-    cat reviews.txt | python infer.py
+usage: python infer.py "a review" "another review"
+       python infer.py --file reviews.txt
+       cat reviews.txt | python infer.py
 """
 
 import json

@@ -1,6 +1,6 @@
 """Fine-tunes a BERT-family encoder in TensorFlow, by default on IMDb's movie reviews.
 
-    python train.py
+usage: python train.py
 
 Leaves a model in output/, pictures in plots/ and a report in training_report.md.
 """
@@ -63,6 +63,7 @@ def main(argv=None):
     keras.utils.set_random_seed(settings.seed)
     config = checkpoints.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
     model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
+    check_disk_space(settings.output_dir, model)
     training.compile_model(model, settings, total_steps, device.xla)
     say("Weights", weights_line)
     say("Texts", f"{len(train):,} to train, {len(validation):,} held out of train, {len(test):,} to test")
@@ -158,6 +159,14 @@ def check_output_dir(settings):
         raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
 
 
+def check_disk_space(folder, model):
+    """Refuses, before hours of training, a disk too small for a checkpoint, its successor and the saved model."""
+    weights = 4 * model.count_params()
+    needed, free = 9 * weights, shutil.disk_usage(folder).free  # 3 for each checkpoint; HDF5, safetensors and ONNX
+    if free < needed:
+        raise UserError(f"--output_dir {folder}: {free / 1e9:.1f} GB free, but this run needs {needed / 1e9:.1f} GB")
+
+
 def results_paths(output_dir):
     """Where plots and report go: beside output/, or into an output folder of another name."""
     home = Path(".") if output_dir == "output" else Path(output_dir)
@@ -189,7 +198,8 @@ def choose_size(settings, device, config):
 
 def expected_duration(config, device, batches, validation, test, total_steps):
     """In words, from the count of floating-point operations and the speed of a matrix product on this device."""
-    per_token = 2 * config.num_hidden_layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
+    width, inner = config.hidden_size, config.intermediate_size
+    per_token = 2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner)
     epoch_tokens = batches.tokens()[1]
     forward = int(test.lengths.sum()) + 5 * int(validation.lengths.sum())
     tokens = 3 * epoch_tokens * total_steps / batches.steps_per_epoch + forward

@@ -103,7 +103,10 @@ def test_half_precision_files_load(tiny_bert, dtype):
 def test_one_line_says_what_is_new_and_what_was_left_aside(tiny_bert):
     def pretraining(weights):
         weights = {name: value for name, value in weights.items() if not name.startswith("classifier")}
-        return weights | {"cls.predictions.bias": np.zeros(142, np.float32), "cls.seq_relationship.bias": np.zeros(2, np.float32)}
+        return weights | {
+            "cls.predictions.bias": np.zeros(142, np.float32),
+            "cls.seq_relationship.bias": np.zeros(2, np.float32),
+        }
 
     rewrite(tiny_bert, pretraining)
     _, line = load_classifier(tiny_bert)
@@ -125,14 +128,19 @@ def without(name):
     [
         (lambda folder: (folder / "config.json").unlink(), "holds no config.json"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot read .*config.json"),
-        (lambda folder: (folder / "config.json").write_text('{"model_type": "gpt2"}'), "model_type gpt2 is not supported"),
+        (
+            lambda folder: (folder / "config.json").write_text('{"model_type": "gpt2"}'),
+            "model_type gpt2 is not supported",
+        ),
         (lambda folder: (folder / "model.safetensors").unlink(), "holds no weights"),
         (
             lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"),
             "pytorch_model.bin only",
         ),
         (
-            lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:9000]),
+            lambda folder: (folder / "model.safetensors").write_bytes(
+                (folder / "model.safetensors").read_bytes()[:9000]
+            ),
             "cut off or damaged",
         ),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"junk" * 99), "cut off or damaged"),
@@ -145,7 +153,9 @@ def without(name):
             r"bert.pooler.dense.bias has shape \(3,\), config.json asks for \(16,\)",
         ),
         (
-            lambda folder: rewrite(folder, lambda w: w | {"bert.encoder.layer.2.output.dense.bias": np.zeros(16, np.float32)}),
+            lambda folder: rewrite(
+                folder, lambda w: w | {"bert.encoder.layer.2.output.dense.bias": np.zeros(16, np.float32)}
+            ),
             "weights that config.json does not ask for",
         ),
     ],

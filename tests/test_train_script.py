@@ -148,7 +148,9 @@ def test_the_example_is_labelled_without_arguments(model, capsys, monkeypatch):
 
 
 def test_texts_are_labelled_in_their_order(model, capsys):
-    texts = [f"the {thing} was really {word}." for thing in ("film", "music") for pair in zip(GOOD, BAD) for word in pair]
+    texts = [
+        f"the {thing} was really {word}." for thing in ("film", "music") for pair in zip(GOOD, BAD) for word in pair
+    ]
     infer.main([*model, *texts])
     assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"] * (len(texts) // 2)
 
@@ -240,5 +242,7 @@ def test_inference_imports_nothing_heavy(trained):
 def test_standard_input_is_read(trained):
     command = [sys.executable, "infer.py", "--model_dir", trained]
     for extra in ([], ["-"], ["--file", "-"]):
-        result = subprocess.run(command + extra, cwd=ROOT, input="a good film\na dull film\n", capture_output=True, text=True)
+        result = subprocess.run(
+            command + extra, cwd=ROOT, input="a good film\na dull film\n", capture_output=True, text=True
+        )
         assert [line.split()[0] for line in result.stdout.splitlines()] == ["positive", "negative"], result.stderr

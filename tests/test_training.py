@@ -170,7 +170,9 @@ def test_loss_and_accuracy_equal_keras():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(20, 3)) * 5, rng.integers(0, 3, 20)
     loss, accuracy = training.loss_and_accuracy(logits, labels)
-    assert loss == pytest.approx(float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)), abs=1e-5)
+    assert loss == pytest.approx(
+        float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)), abs=1e-5
+    )
     assert accuracy == (logits.argmax(1) == labels).mean()
     several = rng.integers(0, 2, (20, 3)).astype(float)
     loss, _ = training.loss_and_accuracy(logits, several)

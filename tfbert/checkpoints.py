@@ -131,7 +131,9 @@ def model_config(config, folder="config.json"):
     if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
         raise UserError(f"{folder}: relative positions and decoders are not supported")
     if result.hidden_size % result.num_attention_heads:
-        raise UserError(f"{folder}: {result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads")
+        raise UserError(
+            f"{folder}: {result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads"
+        )
     return result
 
 
@@ -255,7 +257,9 @@ def read_weights(folder):
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"cannot read the weights in {folder}: {error}; download or copy them again") from error
     if any(folder.glob("pytorch_model*.bin")):
-        raise UserError(f"{folder} holds pytorch_model.bin only, which can run code when it is read: use model.safetensors")
+        raise UserError(
+            f"{folder} holds pytorch_model.bin only, which can run code when it is read: use model.safetensors"
+        )
     raise UserError(f"{folder} holds no weights: neither model.safetensors nor tf_model.h5")
 
 

@@ -3,7 +3,6 @@
 With an ONNX model this imports neither TensorFlow nor transformers, and starts in half a second.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np

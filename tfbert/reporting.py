@@ -138,10 +138,24 @@ def write_report(path, record):
         *table(
             ["", "accuracy", "F1", "ROC AUC", "log loss", "calibration error", "seconds of training"],
             [
-                [metrics["model"], f"{metrics['accuracy']:.4f}", f"{metrics['f1']:.4f}", f"{metrics['roc_auc']:.4f}",
-                 f"{metrics['log_loss']:.4f}", f"{metrics['ece']:.4f}", f"{metrics['train_seconds']:.0f}"],
-                ["TF-IDF + logistic regression", f"{metrics['baseline_accuracy']:.4f}", "", "", "", "",
-                 f"{metrics['baseline_seconds']:.0f}"],
+                [
+                    metrics["model"],
+                    f"{metrics['accuracy']:.4f}",
+                    f"{metrics['f1']:.4f}",
+                    f"{metrics['roc_auc']:.4f}",
+                    f"{metrics['log_loss']:.4f}",
+                    f"{metrics['ece']:.4f}",
+                    f"{metrics['train_seconds']:.0f}",
+                ],
+                [
+                    "TF-IDF + logistic regression",
+                    f"{metrics['baseline_accuracy']:.4f}",
+                    "",
+                    "",
+                    "",
+                    "",
+                    f"{metrics['baseline_seconds']:.0f}",
+                ],
             ],
         ),  # fmt: skip
         "",
@@ -154,16 +168,25 @@ def write_report(path, record):
             [
                 ["encoder", f"{record['encoder'].description}; {record['weights_line']}"],
                 ["data", record["data"].description],
-                ["reviews", f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} held out of train for the "
-                            f"curves, {metrics['n_test']:,} to test; the test part was read once, at the end"],
+                [
+                    "reviews",
+                    f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} held out of train for the "
+                    f"curves, {metrics['n_test']:,} to test; the test part was read once, at the end",
+                ],
                 ["job", record["job"]],
-                ["device", f"{record['device'].description}, {record['device'].precision} products, XLA "
-                           f"{'on' if record['device'].xla else 'off'}; evaluated in float32"],
+                [
+                    "device",
+                    f"{record['device'].description}, {record['device'].precision} products, XLA "
+                    f"{'on' if record['device'].xla else 'off'}; evaluated in float32",
+                ],
                 ["started", record["started"]],
                 ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in record["durations"].items())],
                 ["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"],
-                ["software", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-                             + f", Python {platform.python_version()}"],
+                [
+                    "software",
+                    ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+                    + f", Python {platform.python_version()}",
+                ],
             ],
         ),  # fmt: skip
         "",

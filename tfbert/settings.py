@@ -28,8 +28,8 @@ class TrainSettings:
 
     # what to learn, from what
     task_name: str = option("imdb", "the task: imdb")
-    model_name_or_path: str | None = option(None, "encoder: a folder or a Hub id; default google-bert/bert-base-uncased")
-    dataset_name: str | None = option(None, "data: a folder or a Hub id; default stanfordnlp/imdb")
+    model_name_or_path: str | None = option(None, "a folder or a Hub id; default google-bert/bert-base-uncased")
+    dataset_name: str | None = option(None, "a folder or a Hub id; default stanfordnlp/imdb")
     max_train_samples: int | None = option(None, "train on this many reviews, drawn by --seed", at_least=8)
     max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
     validation_samples: int | None = option(None, "reviews held out of train for the curves", at_least=2)
@@ -45,7 +45,7 @@ class TrainSettings:
     warmup_ratio: float = option(0.1, "share of the steps in which the rate rises", at_least=0, below=1)
     weight_decay: float = option(0.01, "AdamW's decay; none on bias and LayerNorm", at_least=0)
     max_grad_norm: float = option(1.0, "gradients are scaled down to this global norm", above=0)
-    hidden_dropout: float | None = option(None, "dropout after each sublayer; default: the encoder's", at_least=0, below=1)
+    hidden_dropout: float | None = option(None, "dropout after sublayers; default: the encoder's", at_least=0, below=1)
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
     seed: int = option(42, "of samples, order, dropout and new weights", at_least=0)
 

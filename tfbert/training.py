@@ -1,5 +1,6 @@
 """Optimizer, schedule, fit, save and resume."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -62,7 +63,7 @@ def fit(model, batches, validation, settings, total_steps, run_facts):
     if settings.resume_from_checkpoint:
         progress.restore(model, settings.resume_from_checkpoint)
     if progress.step < total_steps:
-        with progress.stopping_at_signals():
+        with SignalGuard(progress.interrupt), memory_errors_explained(batches):
             model.fit(
                 feed(batches, progress.step),
                 steps_per_epoch=total_steps - progress.step,
@@ -73,14 +74,29 @@ def fit(model, batches, validation, settings, total_steps, run_facts):
     return progress
 
 
+@contextlib.contextmanager
+def memory_errors_explained(batches):
+    """Says what to lower where the device's memory is too small."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"the device's memory is too small for {batches.batch_size} reviews of {batches.max_seq_length} tokens: "
+            "lower --per_device_train_batch_size or --max_seq_length"
+        ) from error
+
+
 def feed(batches, first_step):
     """The batches from `first_step` on, as `keras.Model.fit` takes them."""
     if keras.backend.backend() != "tensorflow":
         return batches.stream(first_step)
     import tensorflow as tf
 
-    ids, labels = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec(
-        (None, *batches.examples.labels.shape[1:]), batches.examples.labels.dtype
+    ids, labels = (
+        tf.TensorSpec((None, None), tf.int32),
+        tf.TensorSpec((None, *batches.examples.labels.shape[1:]), batches.examples.labels.dtype),
     )
     signature = ({"input_ids": ids, "attention_mask": ids}, labels)
     return tf.data.Dataset.from_generator(lambda: batches.stream(first_step), output_signature=signature).prefetch(4)
@@ -218,10 +234,6 @@ class Progress(keras.callbacks.Callback):
         self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
         print(f"Resumed at step {self.step} from {folder}", flush=True)
 
-    def stopping_at_signals(self):
-        """A context in which the first Ctrl-C or SIGTERM ends training after its step, and the second at once."""
-        return SignalGuard(self.interrupt)
-
     def interrupt(self):
         self.interrupted = True
         print("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
@@ -243,6 +255,8 @@ class Window:
 
 
 class SignalGuard:
+    """A context in which the first Ctrl-C or SIGTERM calls `first`, and the second does what it always did."""
+
     def __init__(self, first):
         self.first = first
 

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import FIXTURES
+
+from tfbert.errors import UserError
+
+
+def test_the_snippet_of_transformers_4_runs_with_one_import_changed(trained):
+    from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(str(trained))
+    model = TFAutoModelForSequenceClassification.from_pretrained(str(trained))
+
+    text = "This movie is absolutely wonderful and inspiring."
+    inputs = tokenizer(text, return_tensors="tf", truncation=True, padding=True)
+    outputs = model(**inputs)
+    probabilities = tf.nn.softmax(outputs.logits, axis=-1)
+    prediction = tf.argmax(probabilities, axis=-1).numpy()[0]
+    assert model.config.id2label[prediction] == "positive"
+
+
+def test_ways_to_call_the_model():
+    from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
+
+    folder = str(FIXTURES / "tiny_bert")
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(folder),
+        TFAutoModelForSequenceClassification.from_pretrained(folder),
+    )
+    batch = tokenizer(["a good film", "bad"], padding=True, return_tensors="tf")
+    assert isinstance(batch["input_ids"], tf.Tensor)
+    expected = model(batch).logits.numpy()
+    np.testing.assert_array_equal(
+        model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])[0], expected
+    )
+    np.testing.assert_array_equal(model(dict(batch))["logits"], expected)
+    assert model(batch).loss is None
+    assert isinstance(tokenizer("a", return_tensors="np")["input_ids"], np.ndarray)
+
+
+def test_the_loss_is_one_number_a_text():
+    from tfbert import TFAutoModelForSequenceClassification
+
+    model = TFAutoModelForSequenceClassification.from_pretrained(str(FIXTURES / "tiny_bert"))
+    output = model(np.array([[2, 9, 3], [2, 8, 3]]), labels=np.array([0, 1]))
+    shares = tf.nn.softmax(output.logits).numpy()
+    np.testing.assert_allclose(output.loss, -np.log([shares[0, 0], shares[1, 1]]), atol=1e-5)
+    assert output[0] is output.loss
+
+
+def test_save_pretrained_and_back(tmp_path, capsys):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    model = TFAutoModelForSequenceClassification.from_pretrained(
+        str(FIXTURES / "tiny_bert"), id2label={0: "dull", 1: "fine", 2: "great"}
+    )
+    assert "new: classifier" in capsys.readouterr().out
+    model.save_pretrained(tmp_path / "saved")
+    again = TFAutoModelForSequenceClassification.from_pretrained(str(tmp_path / "saved"))
+    ids = np.array([[2, 9, 3]])
+    np.testing.assert_array_equal(again(ids).logits, model(ids).logits)
+    assert again.config.id2label == {0: "dull", 1: "fine", 2: "great"}
+
+
+def test_a_missing_model_is_a_clear_error():
+    from tfbert import TFAutoModelForSequenceClassification
+
+    with pytest.raises(UserError, match="there is no such folder"):
+        TFAutoModelForSequenceClassification.from_pretrained("./nowhere")
