@@ -56,6 +56,9 @@ def choose_input(texts, settings):
         return read_lines(sys.stdin.buffer, "standard input"), True
     if settings.file:
         return read_file(settings.file, settings.text_column), True
+    for number, text in enumerate(texts, 1):
+        if text != text.encode(errors="replace").decode():
+            raise UserError(f"review {number} is not UTF-8 text")
     texts = texts or [EXAMPLE]
     return ((f"review {number}", text) for number, text in enumerate(texts, 1)), len(texts) > 1
 

@@ -47,7 +47,7 @@ def main(argv=None):
 
     with stopwatch("tokenizing"):
         splits = load_splits(task, data, settings)
-        tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length)
+        tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length, encoder_config)
         text_encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation)
         train = Examples.tokenized(splits.train, text_encoder, "tokenizing train")
         validation = Examples.tokenized(splits.validation, text_encoder, "tokenizing validation")
@@ -148,9 +148,20 @@ def say(name, text):
 def check_output_dir(settings):
     """Refuses, before anything else happens, an output folder that cannot or must not be written."""
     folder = Path(settings.output_dir)
-    may_replace = settings.overwrite_output_dir or settings.resume_from_checkpoint
-    if (folder / "tf_model.h5").exists() and not may_replace:
-        raise UserError(f"{folder}/ already holds a model: add --overwrite_output_dir, or choose another --output_dir")
+    there = {path.name for path in folder.glob("*")}
+    foreign = {name for name in there if name.startswith(("model.safetensors", "pytorch_model"))}
+    if not {"metrics.json", "tf_model.h5"} & there:
+        foreign |= there & checkpoints.OUTPUT_FILES
+    if foreign:
+        raise UserError(f"--output_dir {folder} holds {min(foreign)}, which train.py did not write: choose another")
+    if not (settings.overwrite_output_dir or settings.resume_from_checkpoint):
+        if "tf_model.h5" in there:
+            raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
+        if list(folder.glob("checkpoints/step-*")):
+            raise UserError(
+                f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
+                "or start again with --overwrite_output_dir"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder.parent).close()

@@ -66,7 +66,7 @@ def untrained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("untrained")
     config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}
     keras.utils.set_random_seed(3)
-    save_classifier(folder, get_weights(new_classifier(config)), config, load_tokenizer(FIXTURES / "tiny_bert", 64))
+    save_classifier(folder, get_weights(new_classifier(config)), config, load_tokenizer(FIXTURES / "tiny_bert", 64, config))
     return folder
 
 

@@ -37,7 +37,7 @@ def test_saving_and_loading_changes_no_bit(name, tmp_path):
     source = FIXTURES / name
     model, _ = load_classifier(source)
     weights = get_weights(model)
-    save_classifier(tmp_path, weights, read_config(source), load_tokenizer(source, 64))
+    save_classifier(tmp_path, weights, read_config(source), load_tokenizer(source, 64, read_config(source)))
     original = load_file(source / "model.safetensors")
     for copy in (read_weights(tmp_path)[0], read_weights(tmp_path / "pytorch")[0]):
         assert set(copy) == set(original)

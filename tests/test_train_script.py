@@ -74,6 +74,23 @@ def test_the_saved_folders_hold_the_same_weights(trained):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        (["README.md"], "holds README.md, which train.py did not write"),
+        (["tf_model.h5", "model.safetensors"], "holds model.safetensors, which train.py did not write"),
+        (["checkpoints/step-00000003/state.json"], "holds an unfinished run: go on with --resume_from_checkpoint last"),
+    ],
+)
+def test_what_stands_in_the_output_folder_is_not_lost(files, message, tmp_path):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("mine")
+    with pytest.raises(UserError, match=message):
+        train.main(["--output_dir", str(tmp_path)])
+    assert all((tmp_path / file).read_text() == "mine" for file in files)
+
+
 def test_a_model_is_not_overwritten_unasked(trained):
     before = (trained / "tf_model.h5").read_bytes()
     with pytest.raises(UserError, match="--overwrite_output_dir"):
@@ -96,6 +113,7 @@ def test_a_model_is_not_overwritten_unasked(trained):
         (["--output_dir", str(ROOT / "train.py")], "cannot write there"),
         (["--task_name", "imbd"], "did you mean imdb"),
         (["--validation_samples", "200"], "more than half"),
+        (["--max_eval_samples", "1"], "at least 2"),
         (["--resume_from_checkpoint", "last"], "holds no checkpoint"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbert import __version__
 from tfbert.errors import UserError
 
 BUCKET = 64  # batches are padded to multiples of this many tokens: few shapes, little padding
@@ -60,7 +61,7 @@ class TextEncoder:
 
     def fingerprint(self):
         """Changes when the same text would get other ids."""
-        state = (self.tokenizer.to_str(), self.max_seq_length, self.truncation)
+        state = (__version__, self.tokenizer.to_str(), self.max_seq_length, self.truncation)
         return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 

@@ -411,14 +411,19 @@ def save_classifier(folder, weights, config, tokenizer):
         save_tokenizer(tokenizer, place)
 
 
-def load_tokenizer(folder, max_seq_length):
-    """The transformers tokenizer in `folder`, to be used and saved without the truncation of its former life."""
+def load_tokenizer(folder, max_seq_length, config):
+    """The transformers tokenizer in `folder`, to be used and saved without the truncation of its former life.
+
+    Raises UserError where there is none, or it has more entries than config.json's vocab_size.
+    """
     import transformers
 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # the library raises what its parsers raise
         raise UserError(f"cannot read the tokenizer in {folder}: {error}") from error
+    if len(tokenizer) > config["vocab_size"]:
+        raise UserError(f"{folder}: {len(tokenizer)} tokens, but config.json has a vocab_size of {config['vocab_size']}")
     for leftover in ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id"):
         tokenizer.init_kwargs.pop(leftover, None)
     tokenizer.model_max_length = max_seq_length

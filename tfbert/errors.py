@@ -16,6 +16,9 @@ def is_disk_trouble(error):
 
 def run(main):
     """Call `main` as a command and return its exit code: 0, 2 for a UserError, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without emoji is no reason to fail
     try:
         return main() or 0
     except UserError as error:

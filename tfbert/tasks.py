@@ -74,19 +74,22 @@ def load_splits(task, source, settings):
     train = normalised(data["train"], task, source)
     test = normalised(data["test"], task, source)
     label_names = names_of(train, task, source)
-    check_labels(train, label_names, f"{source.name}, split train")
-    check_labels(test, label_names, f"{source.name}, split test")
+    check_labels(train, label_names, f"the training texts of {source.name}")
+    check_labels(test, label_names, f"the test texts of {source.name}")
 
     held_out, wanted = settings.validation_samples, settings.max_train_samples or len(train)
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
     order = drawn_order(train, settings.seed)
-    return Splits(
+    splits = Splits(
         train=train.select(order[held_out : held_out + wanted]),
         validation=train.select(order[:held_out]),
         test=test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples]),
         label_names=label_names,
     )
+    check_labels(splits.train, label_names, "--max_train_samples: the training texts drawn")
+    check_labels(splits.test, label_names, "--max_eval_samples: the test texts drawn")
+    return splits
 
 
 def normalised(dataset, task, source):
@@ -113,9 +116,9 @@ def check_labels(dataset, label_names, where):
     found = set(dataset.unique("label"))
     if not found <= set(range(len(label_names))):
         strange = sorted(found - set(range(len(label_names))), key=str)[0]
-        raise UserError(f"{where}: label {strange}, but the labels are 0 to {len(label_names) - 1}")
+        raise UserError(f"{where} have label {strange}, but the labels are 0 to {len(label_names) - 1}")
     if len(found) < 2:
-        raise UserError(f"{where}: one class only ({label_names[found.pop()]}); nothing to learn or to test")
+        raise UserError(f"{where} are all {label_names[found.pop()]}: nothing to learn or to test")
 
 
 def drawn_order(dataset, seed):
