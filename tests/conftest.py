@@ -28,10 +28,10 @@ def reviews(count, seed):
     texts, labels = [], []
     for number in range(count):
         words = GOOD if number % 2 else BAD
-        parts = [
-            f"the {rng.choice(THINGS)} was {rng.choice(['very', 'quite', 'really'])} {rng.choice(words)}."
-            for _ in range(rng.randint(1, 8))
-        ]
+        parts = []
+        for _ in range(rng.randint(1, 8)):
+            thing, word = rng.choice(THINGS), rng.choice(words)
+            parts.append(rng.choice([f"a {word} {thing}.", f"the {thing} was {rng.choice(['very', 'really'])} {word}."]))
         texts.append(" ".join(parts) + f" {number}")
         labels.append(number % 2)
     return texts, labels

@@ -8,7 +8,7 @@ import numpy as np
 from tfbert import __version__
 from tfbert.errors import UserError
 
-BUCKET = 64  # batches are padded to multiples of this many tokens: few shapes, little padding
+BUCKET = 32  # batches are padded to multiples of this many tokens: few shapes, little padding
 WINDOW = 50  # reviews are sorted by length within this many batches at a time
 
 
