@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tfbert import checkpoints
+from tfbert import checkpoints, configs
 from tfbert.batches import Examples, TextEncoder, TrainBatches
 from tfbert.device import find_device, matmul_rate
 from tfbert.errors import UserError, run
@@ -32,11 +32,11 @@ def main(argv=None):
 
     with stopwatch("finding model and data"):
         encoder = find_encoder(settings.model_name_or_path)
-        encoder_config = checkpoints.read_config(encoder.folder)
+        encoder_config = configs.read_config(encoder.folder)
         data = find_dataset(settings.dataset_name, task.dataset_name)
     with stopwatch("starting TensorFlow"):
         device = find_device(settings.precision, settings.xla)
-    job = choose_size(settings, device, checkpoints.model_config(encoder_config, encoder.folder))
+    job = choose_size(settings, device, configs.model_config(encoder_config, encoder.folder))
     say("Task", f"{task.name}: {task.title}")
     say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
     say("Encoder", encoder.description)
@@ -61,7 +61,7 @@ def main(argv=None):
     from tfbert import evaluation, reporting, training
 
     keras.utils.set_random_seed(settings.seed)
-    config = checkpoints.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
+    config = configs.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
     model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
     check_disk_space(settings.output_dir, model)
     training.compile_model(model, settings, total_steps, device.xla)
@@ -232,9 +232,10 @@ def run_facts(settings, encoder, data, train):
 def save_model(folder, model, config, tokenizer, batch, history):
     """Puts the model into `folder` in one step: Hugging Face files, ONNX, history."""
     from tfbert.onnx_export import export_onnx, largest_difference
+    from tfbert.weights import get_weights
 
     with replaced_folder(folder, owned=checkpoints.OUTPUT_FILES) as staged:
-        checkpoints.save_classifier(staged, checkpoints.get_weights(model), config, tokenizer)
+        checkpoints.save_classifier(staged, get_weights(model), config, tokenizer)
         onnx = staged / "onnx" / "model.onnx"
         onnx.parent.mkdir()
         export_onnx(model, onnx)

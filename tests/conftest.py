@@ -31,7 +31,9 @@ def reviews(count, seed):
         parts = []
         for _ in range(rng.randint(1, 8)):
             thing, word = rng.choice(THINGS), rng.choice(words)
-            parts.append(rng.choice([f"a {word} {thing}.", f"the {thing} was {rng.choice(['very', 'really'])} {word}."]))
+            parts.append(
+                rng.choice([f"a {word} {thing}.", f"the {thing} was {rng.choice(['very', 'really'])} {word}."])
+            )
         texts.append(" ".join(parts) + f" {number}")
         labels.append(number % 2)
     return texts, labels
@@ -61,12 +63,16 @@ def untrained(tmp_path_factory):
     """A tiny BERT with fresh weights, which learns fast; the fixtures' weights are drawn too wide for that."""
     import keras
 
-    from tfbert.checkpoints import get_weights, load_tokenizer, new_classifier, read_config, save_classifier
+    from tfbert.checkpoints import load_tokenizer, new_classifier, save_classifier
+    from tfbert.configs import read_config
+    from tfbert.weights import get_weights
 
     folder = tmp_path_factory.mktemp("untrained")
     config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}
     keras.utils.set_random_seed(3)
-    save_classifier(folder, get_weights(new_classifier(config)), config, load_tokenizer(FIXTURES / "tiny_bert", 64, config))
+    save_classifier(
+        folder, get_weights(new_classifier(config)), config, load_tokenizer(FIXTURES / "tiny_bert", 64, config)
+    )
     return folder
 
 

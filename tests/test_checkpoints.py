@@ -6,19 +6,10 @@ import pytest
 from conftest import FIXTURES
 from safetensors.numpy import load_file, save_file
 
-from tfbert.checkpoints import (
-    classifier_config,
-    get_weights,
-    load_classifier,
-    load_tokenizer,
-    model_config,
-    read_config,
-    read_h5,
-    read_weights,
-    save_classifier,
-    write_h5,
-)
+from tfbert.checkpoints import load_classifier, load_tokenizer, save_classifier
+from tfbert.configs import classifier_config, model_config, read_config
 from tfbert.errors import UserError
+from tfbert.weights import get_weights, read_h5, read_weights, write_h5
 
 
 def rewrite(folder, change, metadata=None):

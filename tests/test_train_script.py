@@ -10,7 +10,8 @@ from conftest import BAD, FIXTURES, GOOD, ROOT
 
 import infer
 import train
-from tfbert.checkpoints import load_classifier, read_config
+from tfbert.checkpoints import load_classifier
+from tfbert.configs import read_config
 from tfbert.errors import UserError, run
 from tfbert.predicting import Predictor
 

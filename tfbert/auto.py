@@ -11,17 +11,12 @@ from pathlib import Path
 import numpy as np
 import transformers
 
-from tfbert.checkpoints import (
-    classifier_config,
-    get_weights,
-    load_classifier,
-    model_config,
-    read_config,
-    write_h5,
-)
+from tfbert.checkpoints import load_classifier
+from tfbert.configs import classifier_config, model_config, read_config
 from tfbert.device import load_keras
 from tfbert.files import write_json
 from tfbert.sources import find_encoder
+from tfbert.weights import get_weights, write_h5
 
 load_keras()
 from keras import ops  # noqa: E402

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.batches import TextEncoder, by_length, pad, padded_length
-from tfbert.checkpoints import read_config
+from tfbert.configs import read_config
 from tfbert.errors import UserError
 
 MULTI_LABEL = "multi_label_classification"

@@ -99,13 +99,16 @@ def calibration(folder, probabilities, labels, metrics):
 def lengths(folder, metrics):
     rows = metrics["accuracy_by_length"]
     names = [f"{low}-{high}" if high else f"{low}+" for low, high, _, _ in rows]
+    bottom = max(0.0, min(share for *_, share in rows) - 0.1)
     with Picture(folder, "lengths") as axes:
         axes.bar(names, [share for *_, share in rows])
         for place, (_, _, count, share) in enumerate(rows):
-            axes.annotate(f"{share:.1%}\n{count:,}", (place, share), ha="center", va="bottom", fontsize=9)
-        axes.axhline(metrics["accuracy"], color="grey", linestyle="--")
+            axes.annotate(f"{share:.1%}\n{count:,}", (place, bottom), (0, 6), textcoords="offset points",
+                          ha="center", color="white", fontsize=9)  # fmt: skip
+        axes.axhline(metrics["accuracy"], color="grey", linestyle="--", label=f"all: {metrics['accuracy']:.1%}")
+        axes.legend(loc="upper right")
         axes.set(xlabel="tokens before truncation", ylabel="accuracy", title="Accuracy by review length")
-        axes.set_ylim(max(0.0, min(share for *_, share in rows) - 0.1), 1.04)
+        axes.set_ylim(bottom, 1.04)
 
 
 def roc(folder, probabilities, labels, metrics, label_names):
