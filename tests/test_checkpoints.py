@@ -171,6 +171,12 @@ def test_a_damaged_h5_is_a_clear_error(tmp_path):
         ({"position_embedding_type": "relative_key"}, "relative positions"),
         ({"num_attention_heads": 3}, "do not divide"),
         ({"problem_type": "regression"}, "problem_type regression"),
+        ({"hidden_size": "16"}, "hidden_size is '16', not a whole number"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
+        ({"hidden_dropout_prob": 2}, "hidden_dropout_prob is 2, not a number from 0 to 1"),
+        ({"id2label": ["a", "b"]}, "id2label must name the labels"),
+        ({"id2label": {"1": "a", "2": "b"}}, "id2label must name the labels"),
+        ({"id2label": {"0": "a"}}, "one label only"),
     ],
 )
 def test_what_the_model_does_not_build_is_a_clear_error(change, message):

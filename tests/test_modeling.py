@@ -4,7 +4,8 @@ import pytest
 from conftest import FIXTURES
 
 from tfbert.checkpoints import load_classifier
-from tfbert.modeling import ACTIVATIONS, MULTI_LABEL, ModelConfig, SequenceClassifier
+from tfbert.configs import MULTI_LABEL, ModelConfig
+from tfbert.modeling import ACTIVATIONS, SequenceClassifier
 
 
 def golden(name):

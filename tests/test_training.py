@@ -12,9 +12,8 @@ from datasets import Dataset
 from tfbert import training
 from tfbert.batches import Examples, TextEncoder, TrainBatches
 from tfbert.checkpoints import load_classifier
-from tfbert.configs import read_config
+from tfbert.configs import MULTI_LABEL, read_config
 from tfbert.errors import UserError
-from tfbert.modeling import MULTI_LABEL
 from tfbert.weights import get_weights
 
 STEPS = 24

@@ -1,10 +1,44 @@
 """config.json <-> ModelConfig: the sizes and labels of a model, under the names that Hugging Face gives them."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfbert.errors import UserError
 
+SINGLE_LABEL = "single_label_classification"
+MULTI_LABEL = "multi_label_classification"
+
+
+@dataclass
+class ModelConfig:
+    """Everything that the architecture depends on, under BERT's names."""
+
+    model_type: str = "bert"
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT)
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    pooler_act: str | None = "tanh"  # None: classify the first token as it is
+    pad_token_id: int = 0
+    problem_type: str = SINGLE_LABEL
+    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+
+    @property
+    def num_labels(self):
+        return len(self.id2label)
+
+
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 ARCHITECTURES = {"bert": "BertForSequenceClassification", "distilbert": "DistilBertForSequenceClassification"}
 
 # model_type -> how config.json calls what ModelConfig calls otherwise
@@ -25,6 +59,10 @@ CONFIG_CONSTANTS = {
     "bert": {"pooler_act": "tanh"},
     "distilbert": {"pooler_act": "relu", "type_vocab_size": 0, "layer_norm_eps": 1e-12},
 }
+SIZES = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+         "max_position_embeddings", "type_vocab_size", "pad_token_id"}  # fmt: skip
+SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "layer_norm_eps",
+          "initializer_range"}  # fmt: skip
 
 
 def read_config(folder):
@@ -42,31 +80,48 @@ def read_config(folder):
     return config
 
 
-def model_config(config, folder="config.json"):
+def model_config(config, source="config.json"):
     """The ModelConfig of a config.json dict. Raises UserError where it asks for what modeling.py does not build."""
-    from tfbert.modeling import ACTIVATIONS, MULTI_LABEL, SINGLE_LABEL, ModelConfig
-
     kind = config["model_type"]
-    names = {field: field for field in ModelConfig.__dataclass_fields__} | CONFIG_NAMES[kind]
-    values = {field: config[name] for field, name in names.items() if config.get(name) is not None}
-    values |= CONFIG_CONSTANTS[kind]
+    names = {name: name for name in ModelConfig.__dataclass_fields__} | CONFIG_NAMES[kind]
+    values = {name: config[called] for name, called in names.items() if config.get(called) is not None}
     if kind == "bert":
         values.setdefault("classifier_dropout", values.get("hidden_dropout_prob", 0.1))
-    if "id2label" in values:
-        values["id2label"] = {int(number): label for number, label in values["id2label"].items()}
-    elif "num_labels" in config:
-        values["id2label"] = {number: f"LABEL_{number}" for number in range(config["num_labels"])}
-    result = ModelConfig(**values)
-    if result.hidden_act not in ACTIVATIONS:
-        raise UserError(f"{folder}: activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
-    if result.problem_type not in (SINGLE_LABEL, MULTI_LABEL):
-        raise UserError(f"{folder}: problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}")
-    if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        raise UserError(f"{folder}: relative positions and decoders are not supported")
-    if result.hidden_size % result.num_attention_heads:
-        raise UserError(
-            f"{folder}: {result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads"
-        )
+    labels = values.pop("id2label", None) or {
+        number: f"LABEL_{number}" for number in range(config.get("num_labels", 2))
+    }
+
+    def must(holds, rule):
+        if not holds:
+            raise UserError(f"{source}: {rule}")
+
+    for name, value in values.items():
+        said = f"{names[name]} is {value!r}, not a"
+        if name in SIZES:
+            least = 0 if name in ("type_vocab_size", "pad_token_id") else 1
+            must(type(value) is int and value >= least, f"{said} whole number from {least} on")
+        elif name in SHARES:
+            must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
+    must(
+        isinstance(labels, dict) and sorted(map(str, labels)) == sorted(map(str, range(len(labels)))),
+        "id2label must name the labels 0, 1, ...",
+    )
+    values["id2label"] = {int(number): str(labels[number]) for number in sorted(labels, key=int)}
+    result = ModelConfig(**(values | CONFIG_CONSTANTS[kind]))
+    must(result.hidden_act in ACTIVATIONS, f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
+    must(
+        result.problem_type in (SINGLE_LABEL, MULTI_LABEL),
+        f"problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}",
+    )
+    must(result.problem_type == MULTI_LABEL or result.num_labels > 1, "one label only; a classifier needs two")
+    must(
+        config.get("position_embedding_type", "absolute") == "absolute" and not config.get("is_decoder"),
+        "relative positions and decoders are not supported",
+    )
+    must(
+        result.hidden_size % result.num_attention_heads == 0,
+        f"{result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads",
+    )
     return result
 
 

@@ -6,8 +6,6 @@ names them all. Shapes in comments: B batch, S sequence, D hidden size,
 H heads, F feed-forward size, L labels.
 """
 
-from dataclasses import dataclass, field
-
 import keras
 from keras import ops
 
@@ -20,37 +18,6 @@ ACTIVATIONS = {
     "swish": keras.activations.silu,
     "tanh": keras.activations.tanh,
 }
-
-SINGLE_LABEL = "single_label_classification"
-MULTI_LABEL = "multi_label_classification"
-
-
-@dataclass
-class ModelConfig:
-    """Everything that the architecture depends on, under BERT's names."""
-
-    model_type: str = "bert"
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    classifier_dropout: float = 0.1
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT)
-    layer_norm_eps: float = 1e-12
-    initializer_range: float = 0.02
-    pooler_act: str | None = "tanh"  # None: classify the first token as it is
-    pad_token_id: int = 0
-    problem_type: str = SINGLE_LABEL
-    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
-
-    @property
-    def num_labels(self):
-        return len(self.id2label)
 
 
 def dense(config, units, name, activation=None, dtype=None):

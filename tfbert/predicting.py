@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.batches import TextEncoder, by_length, pad, padded_length
-from tfbert.configs import read_config
+from tfbert.configs import MULTI_LABEL, model_config, read_config
 from tfbert.errors import UserError
-
-MULTI_LABEL = "multi_label_classification"
 
 
 class Predictor:
@@ -23,14 +21,12 @@ class Predictor:
     def __init__(self, folder):
         if not Path(folder, "config.json").exists():
             raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
-        self.config = read_config(folder)
-        self.labels = [label for _, label in sorted(self.config["id2label"].items(), key=lambda item: int(item[0]))]
-        self.multi_label = self.config.get("problem_type") == MULTI_LABEL
-        training = self.config.get("tfbert", {})
+        config_json = read_config(folder)
+        config = model_config(config_json, folder)
+        self.labels = list(config.id2label.values())
+        self.multi_label = config.problem_type == MULTI_LABEL
         self.encoder = TextEncoder.from_folder(
-            folder,
-            training.get("max_seq_length") or self.config.get("max_position_embeddings", 512),
-            training.get("truncation", "head+tail"),
+            folder, **config_json.get("tfbert", {"max_seq_length": config.max_position_embeddings})
         )
         self.logits_of_batch = onnx_model(folder) or keras_model(folder)
 

@@ -13,9 +13,9 @@ import numpy as np
 from keras import ops
 
 from tfbert.batches import by_length
+from tfbert.configs import MULTI_LABEL
 from tfbert.errors import UserError
 from tfbert.files import replaced_folder, write_json
-from tfbert.modeling import MULTI_LABEL
 from tfbert.timing import clock
 
 
