@@ -53,6 +53,8 @@ def main(argv=None):
 def choose_input(texts, settings):
     """The (place, text) pairs to label, and whether they may be many."""
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped():
+        if sys.stdin is None:
+            raise UserError("standard input is closed")
         return read_lines(sys.stdin.buffer, "standard input"), True
     if settings.file:
         return read_file(settings.file, settings.text_column), True
@@ -69,7 +71,9 @@ def something_is_piped():
         return False
     mode = os.fstat(0).st_mode
     if stat.S_ISFIFO(mode):
-        return bool(select.select([0], [], [], 1.0)[0]) and bool(sys.stdin.buffer.peek(1))
+        if select.select([0], [], [], 1.0)[0] and sys.stdin.buffer.peek(1):
+            return True
+        print("note: nothing comes from standard input, so here is the example; - would wait for it", file=sys.stderr)
     return stat.S_ISREG(mode) and os.fstat(0).st_size > 0
 
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def main(argv=None):
     batches = TrainBatches(train, settings.per_device_train_batch_size, settings.max_seq_length, settings.seed)
     total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
+    settings.save_steps = settings.save_steps or settings.eval_steps
 
     import keras  # heavy imports wait until they are needed
 
@@ -71,7 +73,7 @@ def main(argv=None):
     say("Steps", f"{total_steps:,} of {batches.batch_size} reviews")
     say("Expected", expected_duration(model.config, device, batches, validation, test, total_steps))
 
-    with stopwatch("training"):
+    with stopwatch("training and validation"):
         facts = run_facts(settings, encoder, data, train)
         progress = training.fit(model, batches, validation, settings, total_steps, facts)
     with stopwatch("saving"):
@@ -114,7 +116,7 @@ def main(argv=None):
         "command": shlex.join(["python", "train.py", *(sys.argv[1:] if argv is None else argv)]),
         "started": started,
         "durations": stopwatch.seconds,
-        "task": task,
+        "title": task.title if data.name == task.dataset_name else f"the texts of {Path(data.name).name}",
         "job": job,
         "settings": settings,
         "device": device,
@@ -138,11 +140,14 @@ def main(argv=None):
     say("Baseline", f"{metrics['baseline_accuracy']:.2%} by TF-IDF + logistic regression on the same reviews")
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in stopwatch.seconds.items()))
     say("Results", f"{settings.output_dir}/, {plots}/, {report}")
-    say("Try", 'python infer.py "This movie is absolutely wonderful and inspiring."')
+    model_dir = "" if settings.output_dir == "output" else f"--model_dir {shlex.quote(settings.output_dir)} "
+    say("Try", f'python infer.py {model_dir}"This movie is absolutely wonderful and inspiring."')
 
 
 def say(name, text):
-    print(f"{name:9} {text}", flush=True)
+    width = max(shutil.get_terminal_size().columns, 40)
+    print(textwrap.fill(text, width, initial_indent=f"{name:9} ", subsequent_indent=" " * 10,
+                        break_on_hyphens=False, break_long_words=False), flush=True)  # fmt: skip
 
 
 def check_output_dir(settings):
@@ -154,14 +159,17 @@ def check_output_dir(settings):
         foreign |= there & checkpoints.OUTPUT_FILES
     if foreign:
         raise UserError(f"--output_dir {folder} holds {min(foreign)}, which train.py did not write: choose another")
+    unfinished = list(folder.glob("checkpoints/step-*"))
+    if settings.resume_from_checkpoint == "last" and not unfinished:
+        raise UserError(f"--resume_from_checkpoint last: {folder} holds no checkpoint")
     if not (settings.overwrite_output_dir or settings.resume_from_checkpoint):
-        if "tf_model.h5" in there:
-            raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
-        if list(folder.glob("checkpoints/step-*")):
+        if unfinished:
             raise UserError(
                 f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
                 "or start again with --overwrite_output_dir"
             )
+        if "tf_model.h5" in there:
+            raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder.parent).close()
@@ -192,12 +200,11 @@ def choose_size(settings, device, config):
         # the recipe of Devlin et al. 2018, appendix A.3, at the length of Sun et al. 2019
         words = "full, as there is a GPU"
         chosen |= {"max_seq_length": 512, "num_train_epochs": 3.0, "per_device_train_batch_size": 32}
-        chosen |= {"validation_samples": 1000}
     else:
         words = "quick, as there is no GPU"
         chosen |= {"max_seq_length": 256, "num_train_epochs": 1.0, "per_device_train_batch_size": 16}
         chosen |= {"max_train_samples": 8000 if small else 2000, "max_eval_samples": 2000 if small else 1000}
-        chosen |= {"validation_samples": 300, "hidden_dropout": 0.0}  # one epoch needs no dropout
+        chosen |= {"hidden_dropout": 0.0}  # one epoch needs none, and its random numbers cost a tenth of the time
     chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
     for name, value in chosen.items():
         setattr(settings, name, value)

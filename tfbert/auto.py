@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import transformers
+from transformers.utils import ModelOutput
 
 from tfbert.checkpoints import load_classifier
 from tfbert.configs import classifier_config, model_config, read_config
@@ -23,17 +24,11 @@ from keras import ops  # noqa: E402
 
 
 @dataclass
-class SequenceClassifierOutput:
+class SequenceClassifierOutput(ModelOutput):
     """logits: float32 (B, L); loss: float32 (B,), one for each text as in transformers 4, None without labels."""
 
-    logits: object
     loss: object = None
-
-    def __getitem__(self, key):
-        """By name, or by place among the values that are not None."""
-        if isinstance(key, str):
-            return getattr(self, key)
-        return [value for value in (self.loss, self.logits) if value is not None][key]
+    logits: object = None
 
 
 class TFAutoModelForSequenceClassification:
@@ -56,8 +51,9 @@ class TFAutoModelForSequenceClassification:
         folder = find_encoder(str(name_or_path)).folder
         config = read_config(folder)
         if id2label or num_labels:
+            known = list(model_config(config, folder).id2label.values())
             labels = list(id2label.values()) if id2label else [f"LABEL_{number}" for number in range(num_labels)]
-            if labels != list(model_config(config).id2label.values()) or problem_type:
+            if problem_type or (labels != known if id2label else num_labels != len(known)):
                 config = classifier_config(config, labels, problem_type or model_config(config).problem_type)
         model, line = load_classifier(folder, config)
         if "new:" in line:
@@ -74,13 +70,13 @@ class TFAutoModelForSequenceClassification:
         inputs = {name: ops.convert_to_tensor(value, "int32") for name, value in inputs.items() if value is not None}
         logits = self.keras_model(inputs, training=training)
         if labels is None:
-            return SequenceClassifierOutput(logits)
+            return SequenceClassifierOutput(logits=logits)
         if self.config.problem_type == "multi_label_classification":
             labels = ops.convert_to_tensor(labels, "float32")
             loss = ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
         else:
             loss = ops.sparse_categorical_crossentropy(ops.convert_to_tensor(labels), logits, from_logits=True)
-        return SequenceClassifierOutput(logits, loss)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def save_pretrained(self, folder):
         """Writes config.json and tf_model.h5, in transformers 4's layout."""

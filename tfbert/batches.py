@@ -25,10 +25,12 @@ class TextEncoder:
         self.tokenizer = tokenizer
         self.max_seq_length = max_seq_length
         self.truncation = truncation
+        unknown = getattr(tokenizer.model, "unk_token", None)
+        self.unknown = tokenizer.token_to_id(unknown) if unknown else None
+        if self.unknown is None:
+            raise UserError(f"the tokenizer has no entry for unknown words ({unknown}): not that of a BERT model")
         special = tokenizer.encode("").ids  # [CLS] [SEP]
         self.prefix, self.suffix = special[: len(special) // 2], special[len(special) // 2 :]
-        unknown = tokenizer.model.unk_token
-        self.unknown = tokenizer.token_to_id(unknown) if unknown else None
         room = max_seq_length - len(special)
         self.head = {"head": room, "tail": 0, "head+tail": room // 4}[truncation]
         self.tail = room - self.head

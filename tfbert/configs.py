@@ -37,6 +37,10 @@ class ModelConfig:
     def num_labels(self):
         return len(self.id2label)
 
+    @property
+    def label2id(self):
+        return {label: number for number, label in self.id2label.items()}
+
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 ARCHITECTURES = {"bert": "BertForSequenceClassification", "distilbert": "DistilBertForSequenceClassification"}
@@ -72,10 +76,10 @@ def read_config(folder):
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder} holds no config.json: not a model folder") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
-    if not isinstance(config, dict) or config.get("model_type") not in ARCHITECTURES:
-        found = config.get("model_type") if isinstance(config, dict) else None
+    found = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(found, str) or found not in ARCHITECTURES:
         raise UserError(f"{path}: model_type {found} is not supported; supported are {', '.join(ARCHITECTURES)}")
     return config
 
@@ -102,6 +106,10 @@ def model_config(config, source="config.json"):
             must(type(value) is int and value >= least, f"{said} whole number from {least} on")
         elif name in SHARES:
             must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
+    if labels is None:
+        count = config.get("num_labels", 2)
+        must(type(count) is int and 1 <= count <= 100_000, f"num_labels is {count!r}")
+        labels = {number: f"LABEL_{number}" for number in range(count)}
     must(
         isinstance(labels, dict) and sorted(map(str, labels)) == sorted(map(str, range(len(labels)))),
         "id2label must name the labels 0, 1, ...",

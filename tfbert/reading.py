@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 from tfbert.errors import UserError
@@ -15,14 +16,14 @@ def read_file(path, column):
     Raises UserError where the file is missing, is no UTF-8 text, or has no such column.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"--file {path} is a folder: name a file in it")
     if path.suffix not in (".txt", ".jsonl", *DELIMITERS):
         raise UserError(f"--file {path}: the name must end in .txt, .csv, .tsv or .jsonl")
     try:
         file = open(path, "rb")
-    except OSError as error:
-        raise UserError(f"--file {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"--file {str(path)[:200]}: {getattr(error, 'strerror', error)}") from error
     with file:
         if path.suffix in DELIMITERS:
             yield from read_table(decoded(file, path), path, DELIMITERS[path.suffix], column)
@@ -58,7 +59,7 @@ def read_jsonl(lines, column):
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{place}: not JSON ({error})") from None
         if isinstance(value, dict):
             if column not in value:

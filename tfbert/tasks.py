@@ -77,7 +77,8 @@ def load_splits(task, source, settings):
     check_labels(train, label_names, f"the training texts of {source.name}")
     check_labels(test, label_names, f"the test texts of {source.name}")
 
-    held_out, wanted = settings.validation_samples, settings.max_train_samples or len(train)
+    wanted = min(settings.max_train_samples or len(train), len(train))
+    held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
     order = drawn_order(train, settings.seed)

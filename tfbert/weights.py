@@ -164,7 +164,7 @@ def read_weights(folder):
             return {k: v for file in sorted(files) for k, v in read_safetensors(folder / file).items()}, index
         if h5.exists():
             return read_h5(h5), h5
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read the weights in {folder}: {error}; download or copy them again") from error
     if any(folder.glob("pytorch_model*.bin")):
         raise UserError(
