@@ -30,7 +30,7 @@ class InferSettings:
     model_dir: str = option("output", "the folder that train.py wrote")
     file: str | None = option(None, "reviews in a .txt (one a line), .csv, .tsv or .jsonl file; - for standard input")
     text_column: str = option("text", "the column or key of a .csv, .tsv or .jsonl file that holds the reviews")
-    batch_size: int = option(32, "reviews in one batch", at_least=1)
+    batch_size: int = option(32, "reviews in one batch", at_least=1, at_most=65536)
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
 

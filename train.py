@@ -6,6 +6,7 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 """
 
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -153,7 +154,13 @@ def say(name, text):
 def check_output_dir(settings):
     """Refuses, before anything else happens, an output folder that cannot or must not be written."""
     folder = Path(settings.output_dir)
-    there = {path.name for path in folder.glob("*")}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.parent).close()
+        tempfile.TemporaryFile(dir=folder).close()
+        there = set(os.listdir(folder))
+    except OSError as error:
+        raise UserError(f"--output_dir {str(folder)[:200]}: cannot write there ({error.strerror})") from error
     foreign = {name for name in there if name.startswith(("model.safetensors", "pytorch_model"))}
     if not {"metrics.json", "tf_model.h5"} & there:
         foreign |= there & checkpoints.OUTPUT_FILES
@@ -170,12 +177,6 @@ def check_output_dir(settings):
             )
         if "tf_model.h5" in there:
             raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder.parent).close()
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
 
 
 def check_disk_space(folder, model):

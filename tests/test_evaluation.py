@@ -57,3 +57,8 @@ def test_the_baseline_learns_words():
     texts = [f"{word} film {n}" for n in range(20) for word in ("lovely", "dreadful")]
     result = baseline(texts, [1, 0] * 20, ["a lovely plot", "a dreadful plot"], [1, 0])
     assert result["baseline_accuracy"] == 1.0 and result["baseline_seconds"] > 0
+
+
+def test_without_common_words_the_baseline_is_the_most_frequent_label():
+    result = baseline(["one", "two", "three"], [1, 0, 1], ["four", "five"], [1, 0])
+    assert result["baseline_accuracy"] == 0.5

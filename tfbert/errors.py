@@ -9,8 +9,9 @@ class UserError(Exception):
 
 
 def is_disk_trouble(error):
-    """True for a full, read-only or forbidden disk, whichever library met it."""
-    words = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied")
+    """True for a full, read-only or forbidden disk, or a name that it cannot hold, whichever library met it."""
+    words = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",
+             "File name too long")  # fmt: skip
     return any(word in str(error) for word in words)
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from tfbert.errors import UserError
 
 
-def option(default, help, choices=None, above=None, at_least=None, below=None):
+def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None):
     """A dataclass field with its help text and the values that it allows."""
-    limits = {"choices": choices, "above": above, "at_least": at_least, "below": below}
+    limits = {"choices": choices, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
@@ -49,12 +49,12 @@ class TrainSettings:
     max_grad_norm: float = option(1.0, "gradients are scaled down to this global norm", above=0)
     hidden_dropout: float | None = option(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
-    seed: int = option(42, "of samples, order, dropout and new weights", at_least=0)
+    seed: int = option(42, "of samples, order, dropout and new weights", at_least=0, at_most=2**32 - 1)
 
     # how it runs
     precision: str = option("auto", "arithmetic", choices=("auto", "float32", "bfloat16", "float16"))
     xla: str = option("auto", "compile with XLA: on for a GPU, off for a CPU", choices=("auto", "on", "off"))
-    per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1)
+    per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1, at_most=65536)
     logging_steps: int = option(10, "steps between progress lines", at_least=1)
     eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)
     save_steps: int | None = option(None, "steps between checkpoints; default: as validations", at_least=1)
@@ -136,7 +136,7 @@ def read_file(path, settings_class):
                 values = yaml.safe_load(text)
             except yaml.YAMLError as error:
                 raise ValueError(error) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read the settings file {path}: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold names and values, such as learning_rate: 2e-5")
@@ -171,9 +171,11 @@ def checked_value(field, value):
         if isinstance(value, bool) or (wanted is int and isinstance(value, float) and value != int(value)):
             raise ValueError
         value = wanted(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise UserError(f"{flag}: must be {kind}") from None
+    if wanted is str and (not value.isprintable() or value != value.encode(errors="replace").decode()):
+        raise UserError(f"--{field.name} {value!r}: must be printable text")
     if rule["choices"] and value not in rule["choices"]:
         raise UserError(f"{flag}: must be one of {', '.join(rule['choices'])}{nearest(value, rule['choices'])}")
     if wanted is float and not abs(value) < float("inf"):
@@ -184,4 +186,6 @@ def checked_value(field, value):
         raise UserError(f"{flag}: must be at least {rule['at_least']}")
     if rule["below"] is not None and not value < rule["below"]:
         raise UserError(f"{flag}: must be below {rule['below']}")
+    if rule["at_most"] is not None and not value <= rule["at_most"]:
+        raise UserError(f"{flag}: must be at most {rule['at_most']}")
     return value

@@ -127,7 +127,7 @@ def find(flag, name, default, from_hub, mirror, finish=None):
             if status(error) in (401, 403, 404):
                 raise UserError(f"{flag} {repo}: not on the Hub, or not open to you without a login") from error
             trouble = f"the Hub failed ({one_line(error)})"
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, ValueError):  # not there; not a name that the Hub allows
         return Source(from_hub(repo, local_files_only=True), repo, f"{repo} (cache of the Hub)")
     if name:
         raise UserError(f"{flag} {name}: no such folder, not in the Hub's cache, and {trouble}")
@@ -138,10 +138,10 @@ def find(flag, name, default, from_hub, mirror, finish=None):
 
 def local_folder(flag, name):
     """`name` where it is a folder, None where it may be a Hub id, an error where it can be neither."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path)
-    if path.exists():
+    path = os.path.expanduser(name)
+    if os.path.isdir(path):
+        return path
+    if os.path.exists(path):
         raise UserError(f"{flag} {name} is a file: give the folder that holds it")
     if not name.strip() or name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1:
         raise UserError(f"{flag} {name!r}: there is no such folder")

@@ -100,6 +100,11 @@ def normalised(dataset, task, source):
     dataset = dataset.rename_columns({old: new for old, new in names.items() if old != new})
     if getattr(dataset.features["text"], "dtype", None) not in ("string", "large_string"):
         raise UserError(f"data set {source.name}: the column {task.text_column} does not hold text")
+    for column, name in (("text", task.text_column), ("label", task.label_column)):
+        if missing := dataset.data.column(column).null_count:
+            raise UserError(
+                f"data set {source.name}: {missing} of {len(dataset)} rows have no {name}: drop or fill them"
+            )
     return dataset
 
 
