@@ -161,6 +161,8 @@ def check_output_dir(settings):
         there = set(os.listdir(folder))
     except OSError as error:
         raise UserError(f"--output_dir {str(folder)[:200]}: cannot write there ({error.strerror})") from error
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(f"--output_dir {folder} holds the folder that you are in: name one inside it")
     foreign = {name for name in there if name.startswith(("model.safetensors", "pytorch_model"))}
     if not {"metrics.json", "tf_model.h5"} & there:
         foreign |= there & checkpoints.OUTPUT_FILES

@@ -86,9 +86,19 @@ def test_without_an_exchange_entries_are_replaced_one_by_one(tmp_path):
     fill(tmp_path / "new" / "onnx", graph="new")
     fill(tmp_path / "output", model="old", notes="mine")
     fill(tmp_path / "output" / "onnx", graph="old", other="old")
-    replace_entries(tmp_path / "new", tmp_path / "output")
+    fill(tmp_path / "output", stale="old")
+    replace_entries(tmp_path / "new", tmp_path / "output", owned={"model", "onnx", "stale"})
     assert contents(tmp_path / "output") == {"model": "new", "notes": "mine"}
     assert contents(tmp_path / "output" / "onnx") == {"graph": "new"}
+
+
+def test_a_folder_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    fill(tmp_path / "disk" / "output", model="old", notes="mine")
+    (tmp_path / "output").symlink_to(tmp_path / "disk" / "output")
+    with replaced_folder(tmp_path / "output", owned={"model"}) as staged:
+        fill(staged, model="new")
+    assert (tmp_path / "output").is_symlink()
+    assert contents(tmp_path / "output") == {"model": "new", "notes": "mine"}
 
 
 def test_exchange_says_when_it_cannot(tmp_path):

@@ -115,6 +115,8 @@ def test_a_model_is_not_overwritten_unasked(trained):
         (["--task_name", "imbd"], "did you mean imdb"),
         (["--validation_samples", "200"], "more than half"),
         (["--max_eval_samples", "1"], "at least 2"),
+        (["--output_dir", "."], "holds the folder that you are in"),
+        (["--output_dir", ""], "must be text"),
         (["--resume_from_checkpoint", "last"], "holds no checkpoint"),
     ],
 )

@@ -48,17 +48,18 @@ def replaced_folder(folder, owned=None):
     Whoever looks, or is killed, at any moment finds the old folder or the new one, whole. Where `owned` is
     given, entries of the old folder that do not stand in it (a user's own files) are carried over.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = folder.with_name(f".{folder.name}.saving")
+    mounted = folder.exists() and folder.stat().st_dev != folder.parent.stat().st_dev
+    staged = folder / ".saving" if mounted else folder.with_name(f".{folder.name}.saving")
     discard(staged, folder, owned)  # of a save that was killed
     staged.mkdir()
     try:
         yield staged
         if not folder.exists():
             os.rename(staged, folder)
-        elif not exchange(staged, folder):
-            replace_entries(staged, folder)
+        elif mounted or not exchange(staged, folder):
+            replace_entries(staged, folder, owned)
     finally:
         discard(staged, folder, owned)
 
@@ -84,10 +85,11 @@ def exchange(one, other):
     )
 
 
-def replace_entries(staged, folder):
-    """Without an exchange, and for a mount point that cannot be renamed: entry by entry."""
-    for entry in sorted(staged.iterdir()):
-        target = folder / entry.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(entry, target)
+def replace_entries(staged, folder, owned=None):
+    """Without an exchange, and for a mount point, which cannot be renamed: entry by entry."""
+    new = {entry.name for entry in staged.iterdir()}
+    for entry in list(folder.iterdir()):
+        if entry.name in new | set(owned or ()):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for name in sorted(new):
+        os.rename(staged / name, folder / name)

@@ -174,8 +174,10 @@ def checked_value(field, value):
     except (TypeError, ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise UserError(f"{flag}: must be {kind}") from None
-    if wanted is str and (not value.isprintable() or value != value.encode(errors="replace").decode()):
-        raise UserError(f"--{field.name} {value!r}: must be printable text")
+    if wanted is str and (
+        not value.strip() or not value.isprintable() or value != value.encode(errors="replace").decode()
+    ):
+        raise UserError(f"--{field.name} {value!r}: must be text that can be printed")
     if rule["choices"] and value not in rule["choices"]:
         raise UserError(f"{flag}: must be one of {', '.join(rule['choices'])}{nearest(value, rule['choices'])}")
     if wanted is float and not abs(value) < float("inf"):
