@@ -163,6 +163,11 @@ def check_output_dir(settings):
         raise UserError(f"--output_dir {str(folder)[:200]}: cannot write there ({error.strerror})") from error
     if Path.cwd().is_relative_to(folder.resolve()):
         raise UserError(f"--output_dir {folder} holds the folder that you are in: name one inside it")
+    plots, report = results_paths(settings.output_dir)
+    for path, is_wrong in ((plots, plots.is_file()), (folder / "checkpoints", (folder / "checkpoints").is_file()),
+                           (report, report.is_dir())):  # fmt: skip
+        if is_wrong:
+            raise UserError(f"{path} is in the way: move it, or choose another --output_dir")
     foreign = {name for name in there if name.startswith(("model.safetensors", "pytorch_model"))}
     if not {"metrics.json", "tf_model.h5"} & there:
         foreign |= there & checkpoints.OUTPUT_FILES

@@ -8,11 +8,19 @@ class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
 
 
-def is_disk_trouble(error):
-    """True for a full, read-only or forbidden disk, or a name that it cannot hold, whichever library met it."""
+def causes(error):
+    """The error, what it was raised from, and so on to the root."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def disk_trouble(error):
+    """The words of a full, read-only or forbidden disk behind an error, whichever library met it, or None."""
     words = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",
              "File name too long")  # fmt: skip
-    return any(word in str(error) for word in words)
+    said = [str(each) for each in causes(error)]
+    return next((text for text in said if any(word in text for word in words)), None)
 
 
 def run(main):
@@ -31,8 +39,8 @@ def run(main):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not is_disk_trouble(error):
+        message = disk_trouble(error)
+        if message is None:
             raise
-        message = error
     print("error: " + " ".join(str(message).split()), file=sys.stderr)
     return 2

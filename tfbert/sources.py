@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.errors import UserError, is_disk_trouble
+from tfbert.errors import UserError, disk_trouble
 
 PROBE_SECONDS = 5
 TOKENIZER_FILES = ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
@@ -122,7 +122,7 @@ def find(flag, name, default, from_hub, mirror, finish=None):
             with no_leftovers(repo):
                 return Source(from_hub(repo), repo, f"{repo} (Hub)")
         except Exception as error:  # the Hub's client raises what its HTTP library, its cache and its parser raise
-            if is_disk_trouble(error):
+            if disk_trouble(error):
                 raise
             if status(error) in (401, 403, 404):
                 raise UserError(f"{flag} {repo}: not on the Hub, or not open to you without a login") from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfbert.errors import UserError
+from tfbert.errors import UserError, causes
 from tfbert.settings import nearest
 
 
@@ -63,7 +63,7 @@ def load_splits(task, source, settings):
     try:
         data = load_dataset(source.folder, verification_mode="no_checks")
     except Exception as error:  # the builders raise errors of many libraries
-        raise UserError(f"cannot read the data set {source.name}: {error}") from error
+        raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
     for split in ("train", "test"):
         if split not in data:
             raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
