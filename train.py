@@ -191,7 +191,7 @@ def check_disk_space(folder, model):
     weights = 4 * model.count_params()
     needed, free = 9 * weights, shutil.disk_usage(folder).free  # 3 for each checkpoint; HDF5, safetensors and ONNX
     if free < needed:
-        raise UserError(f"--output_dir {folder}: {free / 1e9:.1f} GB free, but this run needs {needed / 1e9:.1f} GB")
+        raise UserError(f"--output_dir {folder}: {free / 1e6:,.1f} MB free, but this run needs {needed / 1e6:,.1f} MB")
 
 
 def results_paths(output_dir):

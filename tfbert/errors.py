@@ -42,5 +42,6 @@ def run(main):
         message = disk_trouble(error)
         if message is None:
             raise
+        message += ": free or change the place where it writes, then run again"
     print("error: " + " ".join(str(message).split()), file=sys.stderr)
     return 2

@@ -1,0 +1,44 @@
+import pytest
+
+from tfbert.errors import UserError, run
+
+
+def fail(*errors):
+    """A main that raises the last error from the one before, and so on."""
+
+    def main():
+        previous = None
+        for error in errors:
+            try:
+                raise error from previous
+            except BaseException as raised:
+                previous = raised
+        raise previous
+
+    return main
+
+
+@pytest.mark.parametrize(
+    "errors, code, message",
+    [
+        ([UserError("the file is\nno file")], 2, "error: the file is no file\n"),
+        ([KeyboardInterrupt()], 130, "\nInterrupted.\n"),
+        (
+            [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")],
+            2,
+            "error: [Errno 28] No space left on device: free or change the place where it writes, then run again\n",
+        ),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(errors, code, message, capsys):
+    assert run(fail(*errors)) == code
+    assert capsys.readouterr().err == message
+
+
+def test_an_unexpected_error_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 / 0)
+
+
+def test_success_is_zero():
+    assert run(lambda: None) == 0
