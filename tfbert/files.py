@@ -50,7 +50,7 @@ def replaced_folder(folder, owned=None):
     """
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    mounted = folder.exists() and folder.stat().st_dev != folder.parent.stat().st_dev
+    mounted = folder.exists() and is_mount(folder)
     staged = folder / ".saving" if mounted else folder.with_name(f".{folder.name}.saving")
     discard(staged, folder, owned)  # of a save that was killed
     staged.mkdir()
@@ -72,6 +72,19 @@ def discard(staged, folder, owned):
         if entry.name not in owned and folder.exists() and not (folder / entry.name).exists():
             os.rename(entry, folder / entry.name)
     shutil.rmtree(staged)
+
+
+def is_mount(folder):
+    """True where files cannot be renamed into `folder` from beside it: another disk, or a bind mount."""
+    probe = folder.with_name(f".{folder.name}.probe")
+    probe.touch()
+    try:
+        os.rename(probe, folder / probe.name)
+    except OSError:
+        probe.unlink()
+        return True
+    (folder / probe.name).unlink()
+    return False
 
 
 def exchange(one, other):
