@@ -9,8 +9,10 @@ H heads, F feed-forward size, L labels.
 import keras
 from keras import ops
 
+from tfbert.fused import add_and_normalize, gelu, softmax
+
 ACTIVATIONS = {
-    "gelu": lambda x: keras.activations.gelu(x, approximate=False),
+    "gelu": gelu,
     "gelu_new": lambda x: keras.activations.gelu(x, approximate=True),
     "gelu_pytorch_tanh": lambda x: keras.activations.gelu(x, approximate=True),
     "relu": keras.activations.relu,
@@ -61,6 +63,22 @@ class Embeddings(keras.layers.Layer):
         return self.dropout(self.norm(x), training=training)
 
 
+class AddAndNormalize(keras.layers.Layer):
+    """LayerNorm of a sum: x + residual, float (T, D)."""
+
+    def __init__(self, epsilon, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(name="gamma", shape=input_shape[-1:], initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=input_shape[-1:], initializer="zeros", autocast=False)
+        super().build(input_shape)
+
+    def call(self, x, residual):
+        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon)
+
+
 class SelfAttention(keras.layers.Layer):
     """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762, section 3.2)."""
 
@@ -78,16 +96,14 @@ class SelfAttention(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, x, mask, training=False):
-        """x: (B, S, D); mask: bool (B, 1, 1, S), False where there is padding. Returns (B, S, D)."""
-        batch, length, width = ops.shape(x)
+        """x: (T, D); mask: (B, 1, 1, S), 0, or very negative where there is padding. Returns (T, D)."""
+        batch, _, _, length = ops.shape(mask)
         qkv = ops.reshape(self.qkv(x), (batch, length, 3, self.heads, self.head_size))
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)  # (B, H, S, D/H)
-        scores = ops.matmul(query * self.head_size**-0.5, ops.transpose(key, (0, 1, 3, 2)))
-        scores = ops.cast(scores, "float32") + ops.where(mask, 0.0, -1e9)  # float32: float16 cannot hold -1e9
-        weights = ops.softmax(scores)  # (B, H, S, S)
-        weights = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * self.head_size**-0.5 + mask
+        weights = self.dropout(softmax(scores), training=training)  # (B, H, S, S)
         context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        return self.output_dense(ops.reshape(context, (batch, length, width)))
+        return self.output_dense(ops.reshape(context, ops.shape(x)))
 
 
 class Block(keras.layers.Layer):
@@ -97,10 +113,10 @@ class Block(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.attention = SelfAttention(config, name="attention")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="attention_norm")
+        self.attention_norm = AddAndNormalize(config.layer_norm_eps, name="attention_norm")
         self.intermediate = dense(config, config.intermediate_size, "intermediate", ACTIVATIONS[config.hidden_act])
         self.output_dense = dense(config, config.hidden_size, "output")
-        self.output_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="output_norm")
+        self.output_norm = AddAndNormalize(config.layer_norm_eps, name="output_norm")
         self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
 
     def build(self, input_shape):
@@ -111,9 +127,9 @@ class Block(keras.layers.Layer):
 
     def call(self, x, mask, training=False):
         attended = self.attention(x, mask, training=training)
-        x = self.attention_norm(x + self.dropout(attended, training=training))
+        x = self.attention_norm(self.dropout(attended, training=training), x)
         transformed = self.output_dense(self.intermediate(x))
-        return self.output_norm(x + self.dropout(transformed, training=training))
+        return self.output_norm(self.dropout(transformed, training=training), x)
 
 
 class Encoder(keras.layers.Layer):
@@ -128,18 +144,21 @@ class Encoder(keras.layers.Layer):
     def build(self, input_shape=None):
         self.embeddings.build((None, None))
         for block in self.blocks:
-            block.build((None, None, self.config.hidden_size))
+            block.build((None, self.config.hidden_size))
         super().build(input_shape)
 
     def call(self, input_ids, attention_mask=None, token_type_ids=None, training=False):
         """input_ids, attention_mask, token_type_ids: int (B, S). Returns float (B, S, D)."""
         if attention_mask is None:
             attention_mask = ops.not_equal(input_ids, self.config.pad_token_id)
-        mask = ops.cast(attention_mask, "bool")[:, None, None, :]
+        padding = -65504.0  # the lowest float16
+        mask = ops.where(ops.cast(attention_mask, "bool"), 0.0, padding)[:, None, None, :]
+        mask = ops.cast(mask, self.compute_dtype)
         x = self.embeddings(input_ids, token_type_ids, training=training)
+        tokens = ops.reshape(x, (-1, self.config.hidden_size))
         for block in self.blocks:
-            x = block(x, mask, training=training)
-        return x
+            tokens = block(tokens, mask, training=training)
+        return ops.reshape(tokens, ops.shape(x))
 
 
 class SequenceClassifier(keras.Model):

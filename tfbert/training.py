@@ -1,4 +1,4 @@
-"""Optimizer, schedule, fit, save and resume."""
+"""Fit, validate, save and resume."""
 
 import contextlib
 import json
@@ -16,29 +16,14 @@ from tfbert.batches import by_length
 from tfbert.configs import MULTI_LABEL
 from tfbert.errors import UserError
 from tfbert.files import replaced_folder, write_json
+from tfbert.optimizer import AdamW, WarmupLinearDecay
 from tfbert.timing import clock
-
-
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 up to `peak` in `warmup_steps`, then straight down to 0 at `total_steps` (Devlin et al. 2018)."""
-
-    def __init__(self, peak, warmup_steps, total_steps):
-        self.peak, self.warmup_steps, self.total_steps = peak, warmup_steps, total_steps
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
-        up = (step + 1) / max(self.warmup_steps, 1)
-        down = (self.total_steps - step) / max(self.total_steps - self.warmup_steps, 1)
-        return self.peak * ops.clip(ops.minimum(up, down), 0.0, 1.0)
-
-    def get_config(self):
-        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
 
 
 def compile_model(model, settings, total_steps, xla):
     """AdamW with warmup and linear decay; biases and LayerNorm do not decay; loss scaling under float16."""
     schedule = WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * total_steps), total_steps)
-    optimizer = keras.optimizers.AdamW(
+    optimizer = AdamW(
         schedule, weight_decay=settings.weight_decay, epsilon=1e-6, global_clipnorm=settings.max_grad_norm
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -1,0 +1,61 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tfbert import fused
+
+tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles everything anyway")
+
+
+def values(*shape):
+    return tf.constant(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+
+
+def value_and_gradients(function, inputs, upstream):
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        output = function(*inputs)
+    return output, tape.gradient(output, inputs, upstream)
+
+
+def plain_normalize(x, residual, gamma, beta):
+    layer = keras.layers.LayerNormalization(epsilon=1e-12)
+    layer.build(x.shape)
+    normal = layer(x + residual)
+    return normal * gamma + beta
+
+
+CASES = {
+    "gelu": (fused.gelu, lambda x: keras.activations.gelu(x, approximate=False), [values(5, 7)]),
+    "softmax": (fused.softmax, ops.softmax, [values(2, 3, 4, 4)]),
+    "normalize": (
+        lambda *inputs: fused.add_and_normalize(*inputs, 1e-12),
+        plain_normalize,
+        [values(6, 8), 2 * values(6, 8)[::-1], values(8), values(8) + 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients_equal_those_of_the_plain_operations(name):
+    function, plain, inputs = CASES[name]
+    upstream = values(*inputs[0].shape) - 0.3
+    output, gradients = value_and_gradients(function, inputs, upstream)
+    expected, expected_gradients = value_and_gradients(plain, inputs, upstream)
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", CASES)
+def test_half_precision_rounds_only_the_result(name, dtype):
+    function, plain, inputs = CASES[name]
+    rounded = [tf.cast(each, dtype) if each.shape.rank > 1 else each for each in inputs]
+    output = function(*rounded)
+    exact = plain(*[tf.cast(each, "float32") for each in rounded])
+    assert output.dtype == dtype
+    tolerance = {"bfloat16": 2**-8, "float16": 2**-11}[dtype]
+    np.testing.assert_allclose(tf.cast(output, "float32"), exact, rtol=1.1 * tolerance, atol=1e-3 * tolerance)
