@@ -18,6 +18,7 @@ from pathlib import Path
 from tfbert import checkpoints, configs
 from tfbert.batches import Examples, TextEncoder, TrainBatches
 from tfbert.device import find_device, matmul_rate
+from tfbert.distribution import find_cluster
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.settings import TrainSettings, parse
@@ -30,14 +31,16 @@ def main(argv=None):
     started, stopwatch = time.strftime("%Y-%m-%d %H:%M"), Stopwatch()
     settings = parse(TrainSettings, argv)
     task = find_task(settings.task_name)
-    check_output_dir(settings)
+    cluster = find_cluster()
+    if cluster.is_chief:
+        check_output_dir(settings)
 
     with stopwatch("finding model and data"):
         encoder = find_encoder(settings.model_name_or_path)
         encoder_config = configs.read_config(encoder.folder)
         data = find_dataset(settings.dataset_name, task.dataset_name)
     with stopwatch("starting TensorFlow"):
-        device = find_device(settings.precision, settings.xla)
+        device = find_device(settings.precision, settings.xla, cluster)
     job = choose_size(settings, device, configs.model_config(encoder_config, encoder.folder))
     say("Task", f"{task.name}: {task.title}")
     say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
@@ -54,7 +57,8 @@ def main(argv=None):
         train = Examples.tokenized(splits.train, text_encoder, "tokenizing train")
         validation = Examples.tokenized(splits.validation, text_encoder, "tokenizing validation")
         test = Examples.tokenized(splits.test, text_encoder, "tokenizing test")
-    batches = TrainBatches(train, settings.per_device_train_batch_size, settings.max_seq_length, settings.seed)
+    batch_size = settings.per_device_train_batch_size * device.team.size
+    batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed)
     total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
     settings.save_steps = settings.save_steps or settings.eval_steps
@@ -65,9 +69,11 @@ def main(argv=None):
 
     keras.utils.set_random_seed(settings.seed)
     config = configs.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
-    model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
-    check_disk_space(settings.output_dir, model)
-    training.compile_model(model, settings, total_steps, device.xla)
+    with device.team.scope():
+        model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
+        training.compile_model(model, settings, total_steps, device.xla)
+    if cluster.is_chief:
+        check_disk_space(settings.output_dir, model)
     say("Weights", weights_line)
     say("Texts", f"{len(train):,} to train, {len(validation):,} held out of train, {len(test):,} to test")
     say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
@@ -75,8 +81,10 @@ def main(argv=None):
     say("Expected", expected_duration(model.config, device, batches, validation, test, total_steps))
 
     with stopwatch("training and validation"):
-        facts = run_facts(settings, encoder, data, train)
-        progress = training.fit(model, batches, validation, settings, total_steps, facts)
+        facts = run_facts(settings, encoder, data, batches)
+        progress = training.fit(model, batches, validation, settings, total_steps, facts, device.team)
+    if not cluster.is_chief:
+        return 0
     with stopwatch("saving"):
         exact = checkpoints.new_classifier(config)  # float32, as infer.py computes
         exact.set_weights(model.get_weights())
@@ -90,7 +98,8 @@ def main(argv=None):
 
     with stopwatch("evaluating"):
         print(f"Evaluating on {len(test):,} test reviews ...", flush=True)
-        logits = training.predict(exact, test, settings.max_seq_length, settings.per_device_eval_batch_size)
+        forward, eval_batch_size = exact.predict_on_batch, settings.per_device_eval_batch_size
+        logits = training.predict(forward, test, settings.max_seq_length, eval_batch_size)
         metrics = evaluation.evaluate(logits, test.labels, splits.label_names)
         right = logits.argmax(axis=1) == test.labels
         metrics["accuracy_by_length"] = evaluation.accuracy_by_length(test.full_lengths, right)
@@ -233,14 +242,15 @@ def expected_duration(config, device, batches, validation, test, total_steps):
     return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"
 
 
-def run_facts(settings, encoder, data, train):
+def run_facts(settings, encoder, data, batches):
     """What a run and its continuation must share for the continuation to end where the run would have."""
-    names = ("seed", "max_seq_length", "truncation", "num_train_epochs", "per_device_train_batch_size", "learning_rate",
-             "warmup_ratio", "weight_decay", "max_grad_norm", "hidden_dropout", "attention_dropout")  # fmt: skip
+    names = ("seed", "max_seq_length", "truncation", "num_train_epochs", "learning_rate", "warmup_ratio",
+             "weight_decay", "max_grad_norm", "hidden_dropout", "attention_dropout")  # fmt: skip
     return {name: getattr(settings, name) for name in names} | {
         "model": encoder.name,
         "dataset": data.name,
-        "training reviews": len(train),
+        "training reviews": len(batches.examples),
+        "reviews in a step": batches.batch_size,
     }
 
 

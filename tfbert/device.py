@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from tfbert.distribution import ONE_DEVICE, THIS_MACHINE, Team, join
 from tfbert.errors import UserError
 
 
@@ -16,6 +17,7 @@ class Device:
 
     precision: float32, bfloat16 or float16, the arithmetic of the products; weights are always float32.
     hint: a line for the user where a GPU stands idle, or None.
+    team: all devices that train together.
     """
 
     description: str
@@ -23,6 +25,7 @@ class Device:
     precision: str
     xla: bool
     hint: str | None = None
+    team: Team = ONE_DEVICE
 
     @property
     def policy(self):
@@ -30,17 +33,19 @@ class Device:
         return self.precision if self.precision == "float32" else f"mixed_{self.precision}"
 
 
-def find_device(precision="auto", xla="auto"):
-    """The Device of this machine; "auto" chooses what is fast and safe on it."""
+def find_device(precision="auto", xla="auto", cluster=THIS_MACHINE):
+    """The Device of this machine; "auto" chooses what is fast and safe on it. Waits for the rest of the cluster."""
     load_keras()
     import keras
 
+    team = ONE_DEVICE
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
+        team = join(cluster, [f"GPU:{number}" for number in range(len(gpus))])
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         names = [detail.get("device_name", "GPU") for detail in details]
         capability = min((detail.get("compute_capability", (8, 0)) for detail in details), default=None)
@@ -49,16 +54,19 @@ def find_device(precision="auto", xla="auto"):
         capability = (8, 0)
     if names:
         best = "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
-        description = f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+        description = f"{len(names)} x {names[0]}" if team.strategy and len(names) > 1 else names[0]
     else:
         best = "bfloat16" if cpu_multiplies_bfloat16() else "float32"
         description = f"CPU, {available_cores()} cores"
+    if len(cluster.workers) > 1:
+        description = f"{len(cluster.workers)} machines, {description}"
     return Device(
         description=description,
         is_gpu=bool(names),
         precision=best if precision == "auto" else precision,
-        xla=bool(names) if xla == "auto" else xla == "on",
+        xla=xla == "on" or xla == "auto" and bool(names) and not team.strategy,
         hint=None if names else idle_gpu_hint(),
+        team=team,
     )
 
 

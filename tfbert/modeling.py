@@ -52,7 +52,7 @@ class Embeddings(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, input_ids, token_type_ids=None, training=False):
-        x = ops.take(self.word, input_ids, axis=0)
+        x = ops.take(self.word, ops.cast(input_ids, "int32"), axis=0)
         x += self.position[: ops.shape(input_ids)[1]]
         if self.config.type_vocab_size:
             if token_type_ids is None:

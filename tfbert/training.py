@@ -12,8 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfbert import distribution
 from tfbert.batches import by_length
 from tfbert.configs import MULTI_LABEL
+from tfbert.distribution import ONE_DEVICE
 from tfbert.errors import UserError
 from tfbert.files import replaced_folder, write_json
 from tfbert.optimizer import AdamW, WarmupLinearDecay
@@ -36,26 +38,30 @@ def compile_model(model, settings, total_steps, xla):
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
 
 
-def fit(model, batches, validation, settings, total_steps, run_facts):
+def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_DEVICE):
     """Trains up to `total_steps`, resuming where settings say so.
 
     batches: TrainBatches; validation: Examples; run_facts: what must agree between a run and its
-    continuation, a dict. Returns the Progress, with its history and whether it was interrupted.
+    continuation, and between machines, a dict; team: the devices, whose scope the model was made in.
+    Returns the Progress, with its history and whether it was interrupted.
     """
     checkpoints = Path(settings.output_dir, "checkpoints")
-    model.optimizer.build(model.trainable_variables)
-    progress = Progress(batches, validation, settings, total_steps, checkpoints, run_facts)
-    if settings.resume_from_checkpoint:
-        progress.restore(model, settings.resume_from_checkpoint)
-    if progress.step < total_steps:
-        with SignalGuard(progress.interrupt), memory_errors_explained(batches):
-            model.fit(
-                feed(batches, progress.step),
-                steps_per_epoch=total_steps - progress.step,
-                callbacks=[progress],
-                shuffle=False,
-                verbose=0,
-            )
+    with team.scope():
+        model.optimizer.build(model.trainable_variables)
+    progress = Progress(model, batches, validation, settings, total_steps, checkpoints, run_facts, team)
+    if settings.resume_from_checkpoint and team.cluster.is_chief:
+        progress.restore(settings.resume_from_checkpoint)
+    if len(team.cluster.workers) > 1:
+        progress.follow_chief()
+    steps = total_steps - progress.step
+    if steps > 0:
+        with SignalGuard(progress.interrupt), memory_errors_explained(batches), lost_workers_explained(progress):
+            if team.strategy:
+                first = progress.step
+                distribution.fit(model, team, lambda: batches.stream(first), steps, progress)
+            else:
+                data = feed(batches, progress.step)
+                model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
     return progress
 
 
@@ -73,6 +79,24 @@ def memory_errors_explained(batches):
         ) from error
 
 
+@contextlib.contextmanager
+def lost_workers_explained(progress):
+    """Leaves a checkpoint, and says how to go on, where another machine of the job is gone."""
+    try:
+        yield
+    except Exception as error:
+        cluster = progress.team.cluster
+        if len(cluster.workers) == 1 or not distribution.is_loss_of_worker(error):
+            raise
+        if cluster.is_chief:
+            progress.model.optimizer.iterations.assign(progress.step)  # the step that failed does not count
+            progress.save()
+        raise UserError(
+            f"another machine of the job is gone, after step {progress.step} of {progress.total_steps}: start all "
+            f"again with --resume_from_checkpoint last (the checkpoint is on {cluster.workers[0]})"
+        ) from error
+
+
 def feed(batches, first_step):
     """The batches from `first_step` on, as `keras.Model.fit` takes them."""
     if keras.backend.backend() != "tensorflow":
@@ -87,29 +111,29 @@ def feed(batches, first_step):
     return tf.data.Dataset.from_generator(lambda: batches.stream(first_step), output_signature=signature).prefetch(4)
 
 
-def predict(model, examples, max_seq_length, batch_size, report=None):
-    """Logits of every example, float32 (N, L). report: called with the number of examples done."""
-    logits = np.zeros((len(examples), model.config.num_labels), np.float32)
-    done = 0
-    for rows in by_length(examples.lengths, batch_size):
-        logits[rows] = model.predict_on_batch(examples.batch(rows, max_seq_length))
-        done += len(rows)
-        if report:
-            report(done)
+def predict(forward, examples, max_seq_length, batch_size):
+    """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits."""
+    batches = by_length(examples.lengths, batch_size)
+    sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, max_seq_length))) for rows in batches])
+    logits = np.empty_like(sorted_logits)
+    logits[np.concatenate(batches)] = sorted_logits
     return logits
 
 
 class Progress(keras.callbacks.Callback):
     """Prints and records how training goes, validates, writes checkpoints, and stops when asked to."""
 
-    def __init__(self, batches, validation, settings, total_steps, checkpoints, run_facts):
+    def __init__(self, model, batches, validation, settings, total_steps, checkpoints, run_facts, team):
         super().__init__()
+        self.set_model(model)
         self.batches = batches
         self.validation = validation
         self.settings = settings
         self.total_steps = total_steps
         self.checkpoints = checkpoints
         self.run_facts = run_facts
+        self.team = team
+        self.forward = distribution.forward(model) if team.strategy else model.predict_on_batch
         self.step = 0
         self.history = []  # one dict a row, the columns of history.csv
         self.train_seconds = 0.0  # without validation and checkpoints
@@ -135,9 +159,9 @@ class Progress(keras.callbacks.Callback):
             self.window.pause()
             self.log(loss, accuracy)
         self.window.pause()
-        if validates:
+        if validates and self.team.cluster.is_chief:
             self.validate()
-        if saves:
+        if saves and self.team.cluster.is_chief:
             self.save()
         if stopping:
             self.model.stop_training = True
@@ -171,7 +195,7 @@ class Progress(keras.callbacks.Callback):
 
     def validate(self):
         logits = predict(
-            self.model, self.validation, self.batches.max_seq_length, self.settings.per_device_eval_batch_size
+            self.forward, self.validation, self.batches.max_seq_length, self.settings.per_device_eval_batch_size
         )
         loss, accuracy = loss_and_accuracy(logits, self.validation.labels)
         row = {"validation_loss": loss, "validation_accuracy": accuracy}
@@ -198,7 +222,7 @@ class Progress(keras.callbacks.Callback):
             if older != folder:
                 shutil.rmtree(older)
 
-    def restore(self, model, which):
+    def restore(self, which):
         """Takes up a checkpoint: "last", or a folder. Raises UserError where it is missing or of another run."""
         folder = Path(which)
         if which == "last":
@@ -214,10 +238,19 @@ class Progress(keras.callbacks.Callback):
         for name, value in self.run_facts.items():
             if state["run"].get(name) != value:
                 raise UserError(f"{folder} is of a run with {name} {state['run'].get(name)}, not {value}")
-        for variable, value in zip(all_variables(model), values, strict=True):
+        for variable, value in zip(all_variables(self.model), values, strict=True):
             variable.assign(value)
         self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
         print(f"Resumed at step {self.step} from {folder}", flush=True)
+
+    def follow_chief(self):
+        """Takes the chief's step and variables."""
+        variables = all_variables(self.model)
+        values = [np.array(self.step), *map(ops.convert_to_numpy, variables)]
+        step, *values = distribution.agree(self.team, self.run_facts, values)
+        self.step = int(step)
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
     def interrupt(self):
         self.interrupted = True

@@ -1,0 +1,130 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from tfbert.distribution import Cluster, find_cluster
+from tfbert.errors import UserError
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
+
+TWO_CPUS = """
+import sys
+from tfbert import device
+device.load_keras()
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+device.join = lambda cluster, devices: device.Team(strategy)
+import train
+train.main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def arguments(untrained, dataset_folder):
+    return [
+        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--max_seq_length", 64,
+        "--num_train_epochs", 6, "--learning_rate", 0.005, "--validation_samples", 40, "--precision", "float32",
+        "--hidden_dropout", 0, "--max_train_samples", 160, "--max_eval_samples", 40, "--logging_steps", 2,
+    ]  # fmt: skip
+
+
+def start(output, arguments, batch_size, program=("train.py",), config=None):
+    command = [*program, *arguments, "--output_dir", output, "--per_device_train_batch_size", batch_size]
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | ({"TF_CONFIG": json.dumps(config)} if config else {}),
+    )
+
+
+def two_workers(folder, arguments, batch_size):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return [
+        start(folder / f"worker{number}", arguments, batch_size,
+              config={"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}})
+        for number in range(2)
+    ]  # fmt: skip
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    return out
+
+
+def losses(output):
+    history = json.loads((output / "history.json").read_text())
+    return [row[name] for row in history for name in ("loss", "validation_loss") if name in row]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The losses of one process, measured once."""
+    return {"folder": tmp_path_factory.mktemp("alone") / "model"}
+
+
+def losses_alone(alone, arguments):
+    if "losses" not in alone:
+        finish(start(alone["folder"], arguments, 16))
+        alone["losses"] = losses(alone["folder"])
+        assert len(alone["losses"]) == 35 and alone["losses"][-1] < 0.6 * alone["losses"][0]
+    return alone["losses"]
+
+
+def test_two_devices_train_as_one_does(arguments, alone, tmp_path):
+    out = finish(start(tmp_path / "model", arguments, 8, ("-c", TWO_CPUS)))
+    assert "60 of 16 reviews" in out
+    np.testing.assert_allclose(losses(tmp_path / "model"), losses_alone(alone, arguments), rtol=5e-3, atol=1e-3)
+
+
+def test_two_machines_train_as_one_does_and_only_the_chief_writes(arguments, alone, tmp_path):
+    chief, worker = two_workers(tmp_path, arguments, 8)
+    out = finish(chief)
+    assert "2 machines" in out and "Accuracy" in out
+    assert "prints and writes everything" in finish(worker).splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["worker0"]
+    np.testing.assert_allclose(losses(tmp_path / "worker0"), losses_alone(alone, arguments), rtol=5e-3, atol=1e-3)
+
+
+def test_a_killed_worker_ends_the_job_with_a_checkpoint(arguments, tmp_path):
+    more = [*arguments, "--num_train_epochs", 400]
+    chief, worker = two_workers(tmp_path, more, 8)
+    while "step" not in (line := chief.stdout.readline()):
+        assert line, chief.stderr.read()[-3000:]
+    worker.send_signal(signal.SIGKILL)
+    out, err = chief.communicate(timeout=120)
+    assert chief.returncode == 2
+    assert err.count("\n") == 1 and "another machine of the job is gone" in err
+    (checkpoint,) = (tmp_path / "worker0" / "checkpoints").iterdir()
+    state = json.loads((checkpoint / "state.json").read_text())
+    assert 0 < state["step"] < 4000
+    worker.communicate()
+
+
+def test_tf_config_is_checked(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert find_cluster() == Cluster() and find_cluster().is_chief
+    cluster = {"chief": ["a:1"], "worker": ["b:2", "c:3"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}}))
+    assert find_cluster() == Cluster(("a:1", "b:2", "c:3"), 2)
+    for wrong in ("{", "[]", "{}", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 2}}),
+                  json.dumps({"cluster": cluster, "task": {"type": "ps", "index": 0}})):  # fmt: skip
+        monkeypatch.setenv("TF_CONFIG", wrong)
+        with pytest.raises(UserError, match="TF_CONFIG is not as expected"):
+            find_cluster()

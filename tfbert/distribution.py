@@ -1,0 +1,167 @@
+"""Data parallel training by tf.distribute: over the GPUs of one machine, over several machines.
+
+Every device has all weights and a part of each batch; gradients are summed over the devices, so that a step
+equals that of one device with the whole batch (Goyal et al. 2017, arXiv:1706.02677, section 2).
+"""
+
+import contextlib
+import json
+import os
+import sys
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfbert.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The machines of a job, as the environment variable TF_CONFIG names them; `index` is this one's number."""
+
+    workers: tuple = ("this machine",)
+    index: int = 0
+
+    @property
+    def is_chief(self):
+        """The chief prints, validates and writes; the others only compute."""
+        return self.index == 0
+
+
+THIS_MACHINE = Cluster()
+
+
+def find_cluster():
+    """The Cluster that TF_CONFIG describes, or one of this machine alone. Raises UserError where it is wrong."""
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        return THIS_MACHINE
+    example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        config = json.loads(text)
+        workers = tuple(config["cluster"].get("chief", [])) + tuple(config["cluster"].get("worker", []))
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        if kind not in ("chief", "worker") or set(config["cluster"]) - {"chief", "worker"}:
+            raise ValueError("only the types chief and worker are known")
+        index += len(config["cluster"].get("chief", [])) if kind == "worker" else 0
+        if not 0 <= index < len(workers):
+            raise ValueError(f"there is no {kind} {config['task']['index']}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"TF_CONFIG is not as expected ({error}); an example: {example}") from error
+    return Cluster(workers, index)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The devices that train together; strategy: their tf.distribute.Strategy, None for one device alone."""
+
+    strategy: object = None
+    cluster: Cluster = THIS_MACHINE
+
+    @property
+    def size(self):
+        return self.strategy.num_replicas_in_sync if self.strategy else 1
+
+    def scope(self):
+        """The context in which variables are made, a copy on every device."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+
+ONE_DEVICE = Team()
+
+
+def join(cluster, devices):
+    """The Team of this machine's `devices` in `cluster`. Waits until every machine of the cluster is there."""
+    import tensorflow as tf
+
+    if len(cluster.workers) > 1:
+        print(f"Waiting for the machines of TF_CONFIG: {', '.join(cluster.workers)}", flush=True)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        if not cluster.is_chief:
+            print(f"Worker {cluster.index} of {cluster.workers[0]}, which prints and writes everything", flush=True)
+            sys.stdout = open(os.devnull, "w")
+        return Team(strategy, cluster)
+    return Team(tf.distribute.MirroredStrategy(devices)) if len(devices) > 1 else ONE_DEVICE
+
+
+def fit(model, team, stream, steps, callback):
+    """keras.Model.fit over several devices; that of Keras 3.15 fails with MultiWorkerMirroredStrategy.
+
+    stream: a function that returns an iterator of (inputs, labels), numpy arrays, the same on every machine.
+    """
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def step(batch):
+        logs = team.strategy.run(model.train_step, args=(batch,))
+        return {name: team.strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+
+    callback.set_model(model)
+    callback.on_train_begin()
+    model.stop_training = False
+    for number, batch in zip(range(steps), parts(stream, team)):
+        callback.on_train_batch_begin(number)
+        callback.on_train_batch_end(number, step(batch))
+        if model.stop_training:
+            return
+
+
+def parts(stream, team):
+    """A tf.distribute.DistributedDataset of `stream()`, whose batches it cuts into one part for each device."""
+    import tensorflow as tf
+
+    signature = tf.nest.map_structure(
+        lambda array: tf.TensorSpec((None,) * min(array.ndim, 2), array.dtype), next(stream())
+    )
+
+    def of_this_machine(context):
+        here = team.size // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+
+        def generate():
+            for batch in stream():
+                rows = len(batch[1]) // team.size
+                for start in range(first * rows, (first + here) * rows, rows):
+                    yield tf.nest.map_structure(lambda array: array[start : start + rows], batch)  # noqa: B023
+
+        return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4 * here)
+
+    return team.strategy.distribute_datasets_from_function(of_this_machine)
+
+
+def agree(team, facts, arrays):
+    """The chief's `arrays` on every machine. Raises UserError where a machine's `facts` are not the chief's."""
+    import tensorflow as tf
+
+    mine = zlib.crc32(json.dumps(facts, sort_keys=True, default=str).encode())
+
+    @tf.function
+    def share(values):
+        context = tf.distribute.get_replica_context()
+        is_first = context.replica_id_in_sync_group == 0
+        return [context.all_reduce("SUM", tf.where(is_first, value, tf.zeros_like(value))) for value in values]
+
+    values = [tf.convert_to_tensor(value) for value in (np.array([mine], np.int64), *arrays)]
+    shared = team.strategy.run(share, args=(values,))
+    chiefs, *arrays = [team.strategy.experimental_local_results(value)[0].numpy() for value in shared]
+    if chiefs[0] != mine:
+        raise UserError(
+            f"worker {team.cluster.index} has another job than {team.cluster.workers[0]}: "
+            "give every machine the same command, model and data"
+        )
+    return arrays
+
+
+def forward(model):
+    """A function from a batch of inputs to logits, computed on one device."""
+    import tensorflow as tf
+
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+
+
+def is_loss_of_worker(error):
+    """Whether a step failed because another machine is gone."""
+    import tensorflow as tf
+
+    return isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError))
