@@ -84,7 +84,7 @@ def main(argv=None):
         facts = run_facts(settings, encoder, data, batches)
         progress = training.fit(model, batches, validation, settings, total_steps, facts, device.team)
     if not cluster.is_chief:
-        return 0
+        return 130 if progress.interrupted else 0
     with stopwatch("saving"):
         exact = checkpoints.new_classifier(config)  # float32, as infer.py computes
         exact.set_weights(model.get_weights())

@@ -92,9 +92,12 @@ def fit(model, team, stream, steps, callback):
     """
     import tensorflow as tf
 
+    def part_of_step(batch, interrupted):
+        return model.train_step(batch) | {"interrupted": interrupted}  # whoever is asked to stop, all shall stop
+
     @tf.function(reduce_retracing=True)
-    def step(batch):
-        logs = team.strategy.run(model.train_step, args=(batch,))
+    def step(*arguments):
+        logs = team.strategy.run(part_of_step, arguments)
         return {name: team.strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
 
     callback.set_model(model)
@@ -102,7 +105,7 @@ def fit(model, team, stream, steps, callback):
     model.stop_training = False
     for number, batch in zip(range(steps), parts(stream, team)):
         callback.on_train_batch_begin(number)
-        callback.on_train_batch_end(number, step(batch))
+        callback.on_train_batch_end(number, step(batch, tf.constant(float(callback.interrupted))))
         if model.stop_training:
             return
 

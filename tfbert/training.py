@@ -149,12 +149,16 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         self.window.steps += 1
-        stopping = self.interrupted  # read once: a signal may come at any moment
+        logs_now = self.step % self.settings.logging_steps == 0
+        if self.team.strategy:  # all machines stop at the same step
+            stopping = logs_now and float(logs["interrupted"]) > 0
+        else:
+            stopping = self.interrupted  # read once: a signal may come at any moment
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         validates = self.step % self.settings.eval_steps == 0 or self.step == self.total_steps
         saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or stopping
         saves = saves or self.step == self.total_steps
-        if self.step % self.settings.logging_steps == 0 or validates or saves:
+        if logs_now or validates or saves:
             loss, accuracy = float(logs["loss"]), float(logs["accuracy"])  # waits until the device is done
             self.window.pause()
             self.log(loss, accuracy)
@@ -164,7 +168,7 @@ class Progress(keras.callbacks.Callback):
         if saves and self.team.cluster.is_chief:
             self.save()
         if stopping:
-            self.model.stop_training = True
+            self.interrupted = self.model.stop_training = True
 
     def log(self, loss, accuracy):
         if not np.isfinite(loss):
