@@ -267,3 +267,30 @@ def test_standard_input_is_read(trained):
             command + extra, cwd=ROOT, input="a good film\na dull film\n", capture_output=True, text=True
         )
         assert [line.split()[0] for line in result.stdout.splitlines()] == ["positive", "negative"], result.stderr
+
+
+def test_quantized_the_model_gives_the_same_labels(trained, dataset_folder, tmp_path, capsys):
+    from datasets import load_dataset
+
+    folder = shutil.copytree(trained, tmp_path / "model")
+    texts = load_dataset(str(dataset_folder), split="test")["text"]
+    exact, rough = Predictor(folder), Predictor(folder, quantize=True)
+    assert "Writing" in capsys.readouterr().err
+    first, second = (predictor.logits(predictor.encoder(texts)[0]) for predictor in (exact, rough))
+    assert (first.argmax(1) == second.argmax(1)).mean() >= 0.98
+    assert 1e-6 < np.abs(first - second).max() < 0.2 * np.ptp(first)
+    written = (folder / "onnx" / "model_quantized.onnx").stat().st_mtime_ns
+    assert infer.main(["--quantize", "--model_dir", str(folder), "a wonderful film"]) is None
+    assert "positive" in capsys.readouterr().out
+    assert (folder / "onnx" / "model_quantized.onnx").stat().st_mtime_ns == written
+
+
+def test_what_cannot_be_quantized_is_said(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    (folder / "onnx" / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(UserError, match="cannot make"):
+        Predictor(folder, quantize=True)
+    assert set(os.listdir(folder / "onnx")) == {"model.onnx", "model.onnx.data"}
+    shutil.rmtree(folder / "onnx")
+    with pytest.raises(UserError, match="--quantize needs"):
+        Predictor(folder, quantize=True)

@@ -4,6 +4,10 @@ An encoder is a short list of nodes: EmbedLayerNormalization, Attention, SkipLay
 BiasGelu are defined in github.com/microsoft/onnxruntime, docs/ContribOperators.md.
 """
 
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -39,7 +43,7 @@ class Graph:
 
 
 def export_onnx(model, path):
-    """Writes a SequenceClassifier to `path`.
+    """Writes a SequenceClassifier to `path`, its weights to a file beside it, which is mapped, not read, when used.
 
     Inputs: input_ids, attention_mask (padding on the right only) and, for BERT, token_type_ids, int64 (B, S).
     Output: logits, float32 (B, L).
@@ -92,7 +96,10 @@ def export_onnx(model, path):
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", config.num_labels])
     onnx_graph = helper.make_graph(graph.nodes, "sequence_classifier", signature, [logits], graph.weights)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(FUSED, 1)]
-    onnx.save(helper.make_model(onnx_graph, opset_imports=opsets, ir_version=8), path)
+    model = helper.make_model(onnx_graph, opset_imports=opsets, ir_version=8)
+    weights = path.with_name(path.name + ".data")
+    onnx.save(model, path, save_as_external_data=True, location=weights.name)
+    weights.chmod(path.stat().st_mode)  # onnx lets only its owner read it
 
 
 def largest_difference(path, model, batch):
@@ -104,3 +111,23 @@ def largest_difference(path, model, batch):
     if model.config.type_vocab_size:
         feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
     return float(np.abs(session.run(None, feeds)[0] - model.predict_on_batch(batch)).max())
+
+
+def quantize(source, target):
+    """Writes the ONNX model `source` to `target` with weights in int8, a scale for each column.
+
+    Inputs of matrix products become int8 as they come ("dynamic"); onnxruntime.ai/docs/performance/
+    model-optimizations/quantization.html. Raises OSError where target cannot be written.
+    """
+    from onnxruntime.quantization import quantize_dynamic
+
+    model = onnx.load(source)
+    helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # nothing is left to simplify
+    options = {"DefaultTensorType": TensorProto.FLOAT}  # of the outputs of fused operators, which it cannot infer
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as folder:
+        staged = Path(folder, target.name)
+        quantize_dynamic(model, staged, per_channel=True, use_external_data_format=True, extra_options=options)
+        weights = staged.with_name(target.name + ".data")
+        weights.chmod(staged.stat().st_mode)
+        for path in (weights, staged):  # the graph last: with it the model is there
+            os.replace(path, target.parent / path.name)

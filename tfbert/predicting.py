@@ -3,6 +3,7 @@
 With an ONNX model this imports neither TensorFlow nor transformers, and starts in half a second.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from tfbert.errors import UserError
 class Predictor:
     """The classifier in a folder that train.py wrote.
 
-    labels: its label names; encoder: its TextEncoder. Raises UserError where the folder cannot be used.
+    quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its
+    TextEncoder. Raises UserError where the folder cannot be used.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, quantize=False):
         if not Path(folder, "config.json").exists():
             raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
         config_json = read_config(folder)
@@ -28,7 +30,7 @@ class Predictor:
         self.encoder = TextEncoder.from_folder(
             folder, **config_json.get("tfbert", {"max_seq_length": config.max_position_embeddings})
         )
-        self.logits_of_batch = onnx_model(folder) or keras_model(folder)
+        self.logits_of_batch = onnx_model(folder, quantize) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32):
         """token_ids: a list of lists of int. Returns float32 (N, L)."""
@@ -64,16 +66,26 @@ class Predictor:
         return self.label(self.encoder(texts)[0], batch_size)
 
 
-def onnx_model(folder):
-    """A function from a padded batch to logits, or None where the folder has no ONNX model."""
+def onnx_model(folder, quantize=False):
+    """A function from a padded batch to logits, or None where the folder has no ONNX model.
+
+    quantize: by onnx/model_quantized.onnx, which is made the first time.
+    """
     path = Path(folder, "onnx", "model.onnx")
     if not path.exists():
+        if quantize:
+            raise UserError(f"--quantize needs {path}, which is not there: run train.py again")
         return None
+    if quantize:
+        path = quantized(path)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # the graph is written in fused operators: optimizing it again would only cost start-up time
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not quantize:
+        # the graph is written in fused operators: optimizing it again, and copying its weights into another
+        # order, would take ten times as long as the rest of the start, and gain nothing
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -88,6 +100,20 @@ def onnx_model(folder):
         return session.run(["logits"], feeds)[0]
 
     return logits_of_batch
+
+
+def quantized(path):
+    """The path of the int8 model beside `path`, made where it is missing."""
+    target = path.with_name("model_quantized.onnx")
+    if not target.exists():
+        from tfbert.onnx_export import quantize
+
+        print(f"Writing {target}, once ...", file=sys.stderr, flush=True)
+        try:
+            quantize(path, target)
+        except Exception as error:  # of the disk, of a broken model, of the library
+            raise UserError(f"--quantize: cannot make {target}: {error}") from error
+    return target
 
 
 def keras_model(folder):

@@ -1,0 +1,57 @@
+"""This project's training loop. Arguments: start time, encoder folder, reviews.parquet, batch size, tokens, options."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+from stopwatch import StepTimes
+
+from tfbert.batches import Examples, TextEncoder, TrainBatches
+from tfbert.device import find_device, matmul_rate
+from tfbert.settings import TrainSettings
+
+
+def main():
+    encoder, reviews, options = sys.argv[2], sys.argv[3], json.loads(sys.argv[6])
+    batch_size, length = int(sys.argv[4]), int(sys.argv[5])
+    device = find_device(options["precision"])
+    from datasets import load_dataset
+
+    dataset = load_dataset("parquet", data_files=reviews, split="train")
+    examples = Examples.tokenized(dataset, TextEncoder.from_folder(encoder, length), "tokenizing")
+    batches = TrainBatches(examples, batch_size, length, seed=0)
+
+    import keras
+
+    from tfbert import checkpoints, configs, training
+
+    keras.utils.set_random_seed(0)
+    settings = TrainSettings(max_seq_length=length, learning_rate=1e-4, hidden_dropout=options["hidden_dropout"])
+    config = configs.classifier_config(
+        configs.read_config(encoder), ["negative", "positive"], configs.SINGLE_LABEL, settings
+    )
+    model, _ = checkpoints.load_classifier(encoder, config, device.policy)
+    training.compile_model(model, settings, batches.steps_per_epoch, device.xla)
+    times = StepTimes()
+
+    class Timer(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 0 or batch == batches.steps_per_epoch - 1:
+                float(logs["loss"])  # waits until the device is done
+                times.step()
+
+    model.fit(training.feed(batches, 0), steps_per_epoch=batches.steps_per_epoch, callbacks=[Timer()],
+              shuffle=False, verbose=0)  # fmt: skip
+    width, inner, layers = model.config.hidden_size, model.config.intermediate_size, model.config.num_hidden_layers
+    times.report(
+        len(examples),
+        batch_size,
+        int(examples.lengths.sum()),
+        matmul_rate=max(matmul_rate("bfloat16"), matmul_rate("float32")),
+        flops_per_token=3 * 2 * layers * (4 * width * width + 2 * width * inner),
+        device=device.description,
+    )
+
+
+main()
