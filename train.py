@@ -65,11 +65,11 @@ def main(argv=None):
 
     import keras  # heavy imports wait until they are needed
 
-    from tfbert import evaluation, reporting, training
+    from tfbert import training
 
-    keras.utils.set_random_seed(settings.seed)
     config = configs.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
-    with device.team.scope():
+    with stopwatch("building the model"), device.team.scope():
+        keras.utils.set_random_seed(settings.seed)
         model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
         training.compile_model(model, settings, total_steps, device.xla)
     if cluster.is_chief:
@@ -96,6 +96,8 @@ def main(argv=None):
         say("", "To go on: the same command with --resume_from_checkpoint last")
         return 130
 
+    from tfbert import evaluation
+
     with stopwatch("evaluating"):
         print(f"Evaluating on {len(test):,} test reviews ...", flush=True)
         forward, eval_batch_size = exact.predict_on_batch, settings.per_device_eval_batch_size
@@ -114,6 +116,8 @@ def main(argv=None):
         "n_test": len(test),
         "padding_share": batches.padding_share(),
         "train_seconds": progress.train_seconds,
+        "first_step_seconds": progress.first_step_seconds,
+        "durations": stopwatch.seconds,
         "model": encoder.name,
         "model_source": encoder.description,
         "dataset": data.name,
@@ -140,6 +144,8 @@ def main(argv=None):
         "labels": test.labels,
         "mistakes": evaluation.worst_mistakes(logits, test, splits),
     }
+    from tfbert import reporting
+
     plots, report = results_paths(settings.output_dir)
     reporting.write_all(plots, report, record)
     shutil.rmtree(Path(settings.output_dir, "checkpoints"))

@@ -130,9 +130,9 @@ def check_labels(dataset, label_names, where):
 def drawn_order(dataset, seed):
     """Row numbers, int64 (N,), in the order of a keyed hash of their texts: random, yet the same from any source."""
     key = str(seed).encode()
-    hashes = [
+    hashes = (
         int.from_bytes(hashlib.blake2b((text or "").encode(), key=key, digest_size=8).digest(), "big")
         for batch in dataset.select_columns("text").iter(batch_size=1000)
         for text in batch["text"]
-    ]
-    return np.argsort(np.array(hashes, np.uint64), kind="stable")
+    )
+    return np.argsort(np.fromiter(hashes, np.uint64, len(dataset)), kind="stable")

@@ -137,11 +137,12 @@ class Progress(keras.callbacks.Callback):
         self.step = 0
         self.history = []  # one dict a row, the columns of history.csv
         self.train_seconds = 0.0  # without validation and checkpoints
+        self.first_step_seconds = None  # with compilation
         self.interrupted = False
         self.window = Window()
 
     def on_train_begin(self, logs=None):
-        self.window = Window()
+        self.began, self.window = time.perf_counter(), Window()
 
     def on_train_batch_begin(self, batch, logs=None):
         self.window.resume()
@@ -149,6 +150,9 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         self.window.steps += 1
+        if self.first_step_seconds is None:
+            float(logs["loss"])  # waits until the device is done
+            self.first_step_seconds = time.perf_counter() - self.began
         logs_now = self.step % self.settings.logging_steps == 0
         if self.team.strategy:  # all machines stop at the same step
             stopping = logs_now and float(logs["interrupted"]) > 0
