@@ -1,6 +1,6 @@
 """How fast fine-tuning is, beside PyTorch with transformers' Trainer and beside KerasHub.
 
-usage: python benchmarks/train_speed.py [--rounds 3] [--only ours pytorch-strongest]
+usage: python benchmarks/train_speed.py [--rounds 3] [--only ours ours-float32 pytorch-compiled ...]
 
 The same weights, the same reviews of IMDb, one epoch, the same batch size and greatest length, all in turns.
 Each contestant is a process of its own in an environment of its own, which is made where it is missing.
@@ -9,6 +9,7 @@ Writes results/train_speed.json and .md.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -32,18 +33,20 @@ CONTESTANTS = {  # name: (environment, script, options, in words)
     "ours": ("ours", "ours.py", {"precision": "auto", "hidden_dropout": 0.0}, "this project, no dropout"),
     "ours-dropout": ("ours", "ours.py", {"precision": "auto", "hidden_dropout": 0.1}, "the same, dropout 0.1"),
     "ours-float32": ("ours", "ours.py", {"precision": "float32", "hidden_dropout": 0.0}, "the same, float32"),
+    "ours-jax": ("jax", "ours.py", {"precision": "auto", "hidden_dropout": 0.0}, "the same on Keras's JAX backend"),
     "pytorch-example": ("pytorch", "pytorch.py", EXAMPLE, "Trainer as in transformers' example: padded, float32"),
     "pytorch-strongest": ("pytorch", "pytorch.py", TORCH, "Trainer, bf16, SDPA, no dropout, grouped by length"),
     "pytorch-compiled": ("pytorch", "pytorch.py", TORCH | {"compile": True}, "the same with torch.compile"),
     "kerashub": ("kerashub", "kerashub.py", {"dtype": "float32"}, "KerasHub BertTextClassifier.fit"),
     "kerashub-bfloat16": ("kerashub", "kerashub.py", {"dtype": "mixed_bfloat16"}, "the same in mixed bfloat16"),
 }
+USUAL = ["ours", "pytorch-strongest", "pytorch-example", "kerashub"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=USUAL)
     parser.add_argument("--reviews", type=int, default=2000)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--max_seq_length", type=int, default=256)
@@ -72,10 +75,11 @@ def main():
 
 def run(python, name, encoder, reviews, arguments):
     """The figures of one contestant's process."""
-    _, script, options, _ = CONTESTANTS[name]
+    environment, script, options, _ = CONTESTANTS[name]
     command = [python, HERE / "contestants" / script, repr(time.time()), encoder, reviews, arguments.batch_size,
                arguments.max_seq_length, json.dumps(options)]  # fmt: skip
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    backend = {"KERAS_BACKEND": "jax"} if environment == "jax" else {}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | backend)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

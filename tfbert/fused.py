@@ -50,20 +50,45 @@ def add_and_normalize(x, residual, gamma, beta, epsilon):
     return ops.cast(centred * ops.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
 
 
-def softmax(scores):
-    """Softmax over the last axis, its gradient in float32 as well. scores: float, any shape."""
+def attend(query, key, value, mask, keep=None):
+    """softmax(query key^T / sqrt(d) + mask) value: (B, H, S, d), as all but mask and keep.
+
+    mask: (B, 1, 1, S), added to the scores; keep: (B, H, S, S), factors of attention dropout, None for none.
+    The gradient of softmax takes the sum that it needs from the output, which is smaller than the weights by
+    S / d (Dao et al. 2022, arXiv:2205.14135, appendix B.2).
+    """
+    scale = query.shape[-1] ** -0.5
 
     @ops.custom_gradient
-    def differentiable(scores):
+    def differentiable(query, key, value):
+        scores = ops.matmul(query, transposed(key)) * scale + mask
         # of bfloat16, TensorFlow's kernel makes float32 by itself, in a third of the time
         wide = ops.cast(scores, "float32") if scores.dtype == "float16" else scores
         weights = ops.cast(ops.softmax(wide), scores.dtype)
-        return weights, lambda upstream: softmax_gradient(weights, upstream)
+        dropped = weights if keep is None else weights * keep
+        output = ops.matmul(dropped, value)
 
-    return differentiable(scores)
+        def gradient(upstream):
+            of_weights = ops.matmul(upstream, transposed(value))
+            of_weights = of_weights if keep is None else of_weights * keep
+            of_scores = scores_gradient(weights, of_weights, output, upstream, scale)
+            return (
+                ops.matmul(of_scores, key),
+                ops.matmul(transposed(of_scores), query),
+                ops.matmul(transposed(dropped), upstream),
+            )
+
+        return output, gradient
+
+    return differentiable(query, key, value)
+
+
+def transposed(x):
+    return ops.transpose(x, (0, 1, 3, 2))
 
 
 @fused
-def softmax_gradient(weights, upstream):
-    w, up = ops.cast(weights, "float32"), ops.cast(upstream, "float32")
-    return ops.cast(w * (up - ops.sum(w * up, axis=-1, keepdims=True)), weights.dtype)
+def scores_gradient(weights, of_weights, output, of_output, scale):
+    total = ops.sum(ops.cast(output, "float32") * ops.cast(of_output, "float32"), axis=-1, keepdims=True)
+    gradient = ops.cast(weights, "float32") * (ops.cast(of_weights, "float32") - total)
+    return ops.cast(scale * gradient, weights.dtype)

@@ -9,7 +9,7 @@ H heads, F feed-forward size, L labels.
 import keras
 from keras import ops
 
-from tfbert.fused import add_and_normalize, gelu, softmax
+from tfbert.fused import add_and_normalize, attend, gelu
 
 ACTIVATIONS = {
     "gelu": gelu,
@@ -100,9 +100,10 @@ class SelfAttention(keras.layers.Layer):
         batch, _, _, length = ops.shape(mask)
         qkv = ops.reshape(self.qkv(x), (batch, length, 3, self.heads, self.head_size))
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)  # (B, H, S, D/H)
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * self.head_size**-0.5 + mask
-        weights = self.dropout(softmax(scores), training=training)  # (B, H, S, S)
-        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        keep = None
+        if training and self.dropout.rate:
+            keep = self.dropout(ops.ones((batch, self.heads, length, length), self.compute_dtype), training=True)
+        context = ops.transpose(attend(query, key, value, mask, keep), (0, 2, 1, 3))
         return self.output_dense(ops.reshape(context, ops.shape(x)))
 
 

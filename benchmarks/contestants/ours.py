@@ -1,4 +1,4 @@
-"""This project's training loop. Arguments: start time, encoder folder, reviews.parquet, batch size, tokens, options."""
+"""This project's training loop, on the backend of KERAS_BACKEND. Arguments: as pytorch.py; options: below."""
 
 import json
 import sys
@@ -44,14 +44,29 @@ def main():
     model.fit(training.feed(batches, 0), steps_per_epoch=batches.steps_per_epoch, callbacks=[Timer()],
               shuffle=False, verbose=0)  # fmt: skip
     width, inner, layers = model.config.hidden_size, model.config.intermediate_size, model.config.num_hidden_layers
+    size = (8192, 8192, 8192) if device.is_gpu else (4096, 384, 1536)
     times.report(
         len(examples),
         batch_size,
         int(examples.lengths.sum()),
-        matmul_rate=max(matmul_rate("bfloat16"), matmul_rate("float32")),
+        matmul_rate=max(matmul_rate("bfloat16", *size), matmul_rate("float32", *size)),
         flops_per_token=3 * 2 * layers * (4 * width * width + 2 * width * inner),
         device=device.description,
+        device_memory_gb=device_memory() / 1e9,
     )
+
+
+def device_memory():
+    """Peak bytes on a GPU, 0 without one."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
+    import tensorflow as tf
+
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if tf.config.list_physical_devices("GPU") else 0
 
 
 main()

@@ -69,11 +69,18 @@ def main():
         trainer = Trainer(model, arguments, train_dataset=dataset, processing_class=tokenizer, data_collator=collator,
                           callbacks=[Timer()])  # fmt: skip
         trainer.train()
-    times.report(len(dataset), batch_size, tokens, matmul_rate=max(matmul_rate(torch.bfloat16),
-                                                                   matmul_rate(torch.float32)))  # fmt: skip
+    on_gpu = torch.cuda.is_available()
+    size = (8192, 8192, 8192) if on_gpu else (4096, 384, 1536)
+    times.report(
+        len(dataset),
+        batch_size,
+        tokens,
+        matmul_rate=max(matmul_rate(torch.bfloat16, *size), matmul_rate(torch.float32, *size)),
+        device_memory_gb=torch.cuda.max_memory_allocated() / 1e9 if on_gpu else 0.0,
+    )
 
 
-def matmul_rate(dtype, rows=4096, inner=384, columns=1536):
+def matmul_rate(dtype, rows, inner, columns):
     """As tfbert.device.matmul_rate."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     left, right = (torch.ones(shape, dtype=dtype, device=device) for shape in ((rows, inner), (inner, columns)))
