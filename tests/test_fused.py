@@ -55,8 +55,11 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_equal_those_of_the_plain_operations(name):
+def test_values_and_gradients_equal_those_of_the_plain_operations(name, compiled, monkeypatch):
+    assert fused.xla_works()
+    monkeypatch.setattr(fused, "xla_works", lambda: compiled)
     function, plain, inputs = CASES[name]
     upstream = values(*inputs[0].shape) - 0.3
     output, gradients = value_and_gradients(function, inputs, upstream)

@@ -5,12 +5,14 @@ its gradient cost as much time as half of the matrix products of a block. XLA ma
 multiplies matrices at half of the speed of TensorFlow's own kernels. So only the chains go through XLA.
 """
 
+from functools import cache
+
 import keras
 from keras import ops
 
 
 def fused(function):
-    """Compiles a function of tensors, and its gradient, with XLA, on the TensorFlow backend.
+    """Compiles a function of tensors, and its gradient, with XLA, where the TensorFlow backend can.
 
     The gradient computes what it needs anew from the inputs: nothing but these is kept until then.
     """
@@ -18,9 +20,9 @@ def fused(function):
         return function  # JAX compiles the whole step
     import tensorflow as tf
 
-    forward = tf.function(function, jit_compile=True)
+    forward = tf.function(function, jit_compile=True, autograph=False)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def backward(inputs, upstream):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -31,7 +33,24 @@ def fused(function):
     def differentiable(*inputs):
         return forward(*inputs), lambda upstream: backward(inputs, upstream)
 
-    return lambda *inputs: differentiable(*map(tf.convert_to_tensor, inputs))
+    def call(*inputs):
+        inputs = [tf.convert_to_tensor(value) for value in inputs]
+        return differentiable(*inputs) if xla_works() else function(*inputs)
+
+    return call
+
+
+@cache
+def xla_works():
+    """False where TensorFlow's device has no XLA compiler, as those of the Metal and DirectML plug-ins."""
+    import tensorflow as tf
+
+    with tf.init_scope():
+        try:
+            tf.function(lambda x: x + x, jit_compile=True)(tf.constant(1.0))
+        except tf.errors.OpError:
+            return False
+    return True
 
 
 @fused
