@@ -243,7 +243,7 @@ def expected_duration(config, device, batches, validation, test, total_steps):
     per_token = 2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner)
     epoch_tokens = batches.tokens()[1]
     forward = int(test.lengths.sum()) + 5 * int(validation.lengths.sum())
-    tokens = 3 * epoch_tokens * total_steps / batches.steps_per_epoch + forward
+    tokens = 3 * epoch_tokens * total_steps / batches.steps_per_epoch / device.team.size + forward
     rate = 0.45 * matmul_rate(device.precision)  # the share of it that training reaches
     return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"
 

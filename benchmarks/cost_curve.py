@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 import numpy as np
 
 from tfbert.device import available_cores
+from tfbert.errors import run
 
 MEDIAN, MEAN = 220, 296  # tokens
 
@@ -156,4 +157,4 @@ def write(rows):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

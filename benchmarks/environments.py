@@ -1,9 +1,12 @@
 """Virtual environments for the programs that the benchmarks compare with, made once and used again."""
 
+import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
+
+from tfbert.errors import UserError
 
 HERE = Path(__file__).parent
 
@@ -21,5 +24,7 @@ def python_of(name, folder):
         requirements = HERE / "contestants" / f"requirements-{name}.txt"
         print(f"Making {place} from {requirements.name} ...", flush=True)
         venv.create(place, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        if subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements]).returncode:
+            shutil.rmtree(place)
+            raise UserError(f"cannot install {requirements}: see above")
     return str(python.absolute())

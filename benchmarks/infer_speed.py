@@ -21,6 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from environments import python_of
 
 from tfbert.device import available_cores
+from tfbert.errors import run
 from tfbert.predicting import Predictor
 from tfbert.sources import find_dataset
 
@@ -149,4 +150,4 @@ def test_reviews():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

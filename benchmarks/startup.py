@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from tfbert.device import available_cores
+from tfbert.errors import run
 
 INFER_PARTS = """
 import sys, time
@@ -105,4 +106,4 @@ def infer_parts(folder):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -20,6 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from tfbert.errors import run
+
 VARIANTS = {
     "as it is": "this project's quick job: mixed bfloat16, no dropout",
     "float32": "float32 products",
@@ -211,4 +213,4 @@ def write(seconds, budgets, peak, arguments):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -23,23 +23,28 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from environments import python_of
 
+from tfbert.errors import run as run_command
 from tfbert.sources import find_dataset, find_encoder
 
 TORCH = {"pad_to_max_length": False, "bf16": True, "attention": "sdpa", "hidden_dropout": 0.0,
          "attention_dropout": 0.0, "group_by_length": True, "compile": False}  # fmt: skip
 EXAMPLE = TORCH | {"pad_to_max_length": True, "bf16": False, "hidden_dropout": 0.1, "attention_dropout": 0.1,
                    "group_by_length": False}  # fmt: skip
+KERAS = {"precision": "auto", "hidden_dropout": 0.0}
+KERASHUB = "KerasHub BertTextClassifier.fit"
+STRONGEST = "PyTorch Trainer at its strongest: bf16, SDPA, no dropout, grouped by length"
 CONTESTANTS = {  # name: (environment, script, options, in words)
-    "ours": ("ours", "ours.py", {"precision": "auto", "hidden_dropout": 0.0}, "this project, no dropout"),
-    "ours-dropout": ("ours", "ours.py", {"precision": "auto", "hidden_dropout": 0.1}, "the same, dropout 0.1"),
-    "ours-float32": ("ours", "ours.py", {"precision": "float32", "hidden_dropout": 0.0}, "the same, float32"),
-    "ours-jax": ("jax", "ours.py", {"precision": "auto", "hidden_dropout": 0.0}, "the same on Keras's JAX backend"),
-    "pytorch-example": ("pytorch", "pytorch.py", EXAMPLE, "Trainer as in transformers' example: padded, float32"),
-    "pytorch-strongest": ("pytorch", "pytorch.py", TORCH, "Trainer, bf16, SDPA, no dropout, grouped by length"),
-    "pytorch-compiled": ("pytorch", "pytorch.py", TORCH | {"compile": True}, "the same with torch.compile"),
-    "kerashub": ("kerashub", "kerashub.py", {"dtype": "float32"}, "KerasHub BertTextClassifier.fit"),
-    "kerashub-bfloat16": ("kerashub", "kerashub.py", {"dtype": "mixed_bfloat16"}, "the same in mixed bfloat16"),
-}
+    "ours": ("ours", "ours.py", KERAS, "this project"),
+    "ours-dropout": ("ours", "ours.py", KERAS | {"hidden_dropout": 0.1}, "this project, dropout 0.1"),
+    "ours-float32": ("ours", "ours.py", KERAS | {"precision": "float32"}, "this project, float32"),
+    "ours-jax": ("jax", "ours.py", KERAS, "this project on JAX"),
+    "pytorch-example": (
+        "pytorch", "pytorch.py", EXAMPLE, "PyTorch Trainer as transformers' example has it: padded, float32, dropout"),
+    "pytorch-strongest": ("pytorch", "pytorch.py", TORCH, STRONGEST),
+    "pytorch-compiled": ("pytorch", "pytorch.py", TORCH | {"compile": True}, STRONGEST + ", torch.compile"),
+    "kerashub": ("kerashub", "kerashub.py", {"dtype": "float32"}, KERASHUB),
+    "kerashub-bfloat16": ("kerashub", "kerashub.py", {"dtype": "mixed_bfloat16"}, KERASHUB + ", mixed bfloat16"),
+}  # fmt: skip
 USUAL = ["ours", "pytorch-strongest", "pytorch-example", "kerashub"]
 
 
@@ -111,7 +116,8 @@ def write(runs, arguments):
     text = "\n".join([
         f"{arguments.reviews:,} reviews, batches of {arguments.batch_size}, at most {arguments.max_seq_length} tokens, "
         f"one epoch; {device}; {peak / 1e9:,.0f} GFLOPS in a matrix product; medians of {rounds} rounds "
-        f"in turns; {time.strftime('%Y-%m-%d')}; `python benchmarks/train_speed.py`",
+        f"in turns; {time.strftime('%Y-%m-%d')}; `python benchmarks/train_speed.py --rounds {rounds} --only "
+        f"{' '.join(runs)}`",
         "",
         "| | process, s | reviews/s, whole process | ours is faster by | reviews/s after the first step "
         "| ours is faster by | tokens/s | first step after, s | memory, GB | share of the matrix product's speed |",
@@ -127,4 +133,4 @@ def write(runs, arguments):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -102,19 +102,34 @@ def test_two_machines_train_as_one_does_and_only_the_chief_writes(arguments, alo
     np.testing.assert_allclose(losses(tmp_path / "worker0"), losses_alone(alone, arguments), rtol=5e-3, atol=1e-3)
 
 
-def test_a_killed_worker_ends_the_job_with_a_checkpoint(arguments, tmp_path):
+def first_step(process):
+    while not (line := process.stdout.readline()).startswith("step"):
+        assert line, process.stderr.read()[-3000:]
+
+
+def test_stopped_resumed_and_a_worker_killed(arguments, tmp_path):
     more = [*arguments, "--num_train_epochs", 400]
     chief, worker = two_workers(tmp_path, more, 8)
-    while "step" not in (line := chief.stdout.readline()):
-        assert line, chief.stderr.read()[-3000:]
+    first_step(chief)
+    worker.send_signal(signal.SIGINT)
+    out, _ = chief.communicate(timeout=120)
+    worker.communicate(timeout=120)
+    assert (chief.returncode, worker.returncode) == (130, 130)
+    assert "To go on" in out
+    (checkpoint,) = (tmp_path / "worker0" / "checkpoints").iterdir()
+    stopped_at = json.loads((checkpoint / "state.json").read_text())["step"]
+    assert stopped_at % 10 == 0
+
+    chief, worker = two_workers(tmp_path, [*more, "--resume_from_checkpoint", "last"], 8)
+    first_step(chief)
     worker.send_signal(signal.SIGKILL)
     out, err = chief.communicate(timeout=120)
+    worker.communicate()
     assert chief.returncode == 2
     assert err.count("\n") == 1 and "another machine of the job is gone" in err
     (checkpoint,) = (tmp_path / "worker0" / "checkpoints").iterdir()
-    state = json.loads((checkpoint / "state.json").read_text())
-    assert 0 < state["step"] < 4000
-    worker.communicate()
+    assert stopped_at < json.loads((checkpoint / "state.json").read_text())["step"] < 4000
+    assert [path.name for path in tmp_path.iterdir()] == ["worker0"]
 
 
 def test_tf_config_is_checked(monkeypatch):
@@ -123,7 +138,11 @@ def test_tf_config_is_checked(monkeypatch):
     cluster = {"chief": ["a:1"], "worker": ["b:2", "c:3"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}}))
     assert find_cluster() == Cluster(("a:1", "b:2", "c:3"), 2)
-    for wrong in ("{", "[]", "{}", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 2}}),
+    strings, portless = {"worker": "host:1"}, {"worker": ["host"]}
+    for wrong in ("{", "[]", "{}", json.dumps({"cluster": strings, "task": {"type": "worker", "index": 0}}),
+                  json.dumps({"cluster": portless, "task": {"type": "worker", "index": 0}}),
+                  json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 1}}),
+                  json.dumps({"cluster": cluster, "task": {"type": "worker", "index": -1}}), json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 2}}),
                   json.dumps({"cluster": cluster, "task": {"type": "ps", "index": 0}})):  # fmt: skip
         monkeypatch.setenv("TF_CONFIG", wrong)
         with pytest.raises(UserError, match="TF_CONFIG is not as expected"):

@@ -12,6 +12,7 @@ def values(*shape):
     return tf.constant(np.random.default_rng(0).normal(size=shape).astype(np.float32))
 
 
+@tf.function
 def value_and_gradients(function, inputs, upstream):
     with tf.GradientTape() as tape:
         tape.watch(inputs)
@@ -74,7 +75,7 @@ def test_values_and_gradients_equal_those_of_the_plain_operations(name, compiled
 def test_half_precision_rounds_only_results(name, dtype):
     function, plain, inputs = CASES[name]
     rounded = [tf.cast(each, dtype) if each.shape.rank > 1 else each for each in inputs]
-    output = function(*rounded)
+    output = tf.function(function)(*rounded)
     exact = plain(*[tf.cast(each, "float32") for each in rounded])
     assert output.dtype == dtype
     tolerance = {"bfloat16": 2**-8, "float16": 2**-11}[dtype] * (4 if "attend" in name else 1.1)  # of three roundings

@@ -34,7 +34,10 @@ class Device:
 
 
 def find_device(precision="auto", xla="auto", cluster=THIS_MACHINE):
-    """The Device of this machine; "auto" chooses what is fast and safe on it. Waits for the rest of the cluster."""
+    """The Device of this machine; "auto" chooses what is fast and safe on it. Waits for the rest of the cluster.
+
+    Raises UserError where the choice cannot be had.
+    """
     load_keras()
     import keras
 
@@ -50,6 +53,8 @@ def find_device(precision="auto", xla="auto", cluster=THIS_MACHINE):
         names = [detail.get("device_name", "GPU") for detail in details]
         capability = min((detail.get("compute_capability", (8, 0)) for detail in details), default=None)
     else:
+        if len(cluster.workers) > 1:
+            raise UserError("several machines (TF_CONFIG) need Keras's TensorFlow backend: unset KERAS_BACKEND")
         names = [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
         capability = (8, 0)
     if names:
@@ -58,6 +63,12 @@ def find_device(precision="auto", xla="auto", cluster=THIS_MACHINE):
     else:
         best = "bfloat16" if cpu_multiplies_bfloat16() else "float32"
         description = f"CPU, {available_cores()} cores"
+    if team.strategy:
+        # Keras's loss scaling looks at the gradients of one device only
+        best = "float32" if best == "float16" else best
+        if precision == "float16" or xla == "on":
+            flag = "--precision float16" if precision == "float16" else "--xla on"
+            raise UserError(f"{flag} works on one device only: leave it out, or set CUDA_VISIBLE_DEVICES=0")
     if len(cluster.workers) > 1:
         description = f"{len(cluster.workers)} machines, {description}"
     return Device(

@@ -1,12 +1,14 @@
 """Data parallel training by tf.distribute: over the GPUs of one machine, over several machines.
 
 Every device has all weights and a part of each batch; gradients are summed over the devices, so that a step
-equals that of one device with the whole batch (Goyal et al. 2017, arXiv:1706.02677, section 2).
+equals that of one device with the whole batch (Goyal et al. 2017, arXiv:1706.02677, section 2), but for
+dropout: every device draws the same mask for its part.
 """
 
 import contextlib
 import json
 import os
+import re
 import sys
 import zlib
 from dataclasses import dataclass
@@ -40,16 +42,18 @@ def find_cluster():
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
     try:
         config = json.loads(text)
-        workers = tuple(config["cluster"].get("chief", [])) + tuple(config["cluster"].get("worker", []))
+        chiefs, workers = (config["cluster"].get(kind, []) for kind in ("chief", "worker"))
         kind, index = config["task"]["type"], int(config["task"]["index"])
         if kind not in ("chief", "worker") or set(config["cluster"]) - {"chief", "worker"}:
             raise ValueError("only the types chief and worker are known")
-        index += len(config["cluster"].get("chief", [])) if kind == "worker" else 0
-        if not 0 <= index < len(workers):
-            raise ValueError(f"there is no {kind} {config['task']['index']}")
+        for address in [*chiefs, *workers]:
+            if not (isinstance(chiefs, list) and isinstance(workers, list) and re.fullmatch(r".+:\d+", address)):
+                raise ValueError("chief and worker must be lists of host:port")
+        if not 0 <= index < len({"chief": chiefs, "worker": workers}[kind]):
+            raise ValueError(f"there is no {kind} {index}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"TF_CONFIG is not as expected ({error}); an example: {example}") from error
-    return Cluster(workers, index)
+    return Cluster((*chiefs, *workers), index + (len(chiefs) if kind == "worker" else 0))
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,19 @@ class Team:
     def size(self):
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
+    @contextlib.contextmanager
     def scope(self):
         """The context in which variables are made, a copy on every device."""
-        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+        if not self.strategy:
+            yield
+            return
+        try:
+            with self.strategy.scope():
+                yield
+        except Exception as error:
+            if not is_loss_of_worker(error):
+                raise
+            raise UserError("another machine of the job is gone before training began: see what it says") from error
 
 
 ONE_DEVICE = Team()
@@ -77,7 +91,10 @@ def join(cluster, devices):
 
     if len(cluster.workers) > 1:
         print(f"Waiting for the machines of TF_CONFIG: {', '.join(cluster.workers)}", flush=True)
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise UserError(f"cannot join the machines of TF_CONFIG: {str(error)[:300]}") from error
         if not cluster.is_chief:
             print(f"Worker {cluster.index} of {cluster.workers[0]}, which prints and writes everything", flush=True)
             sys.stdout = open(os.devnull, "w")

@@ -90,7 +90,8 @@ def onnx_model(folder, quantize=False):
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has an exception class for each of its status codes
-        raise UserError(f"cannot read {path}: {error}; run train.py again, or delete it to use Keras") from error
+        remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
+        raise UserError(f"cannot read {path}: {error}; {remedy}") from error
     names = {each.name for each in session.get_inputs()}
 
     def logits_of_batch(batch):
@@ -103,13 +104,13 @@ def onnx_model(folder, quantize=False):
 
 
 def quantized(path):
-    """The path of the int8 model beside `path`, made where it is missing."""
+    """The path of the int8 model beside `path`, made where it is missing or older."""
     target = path.with_name("model_quantized.onnx")
-    if not target.exists():
-        from tfbert.onnx_export import quantize
-
+    if not target.exists() or target.stat().st_mtime < path.stat().st_mtime:
         print(f"Writing {target}, once ...", file=sys.stderr, flush=True)
         try:
+            from tfbert.onnx_export import quantize
+
             quantize(path, target)
         except Exception as error:  # of the disk, of a broken model, of the library
             raise UserError(f"--quantize: cannot make {target}: {error}") from error

@@ -53,7 +53,7 @@ class TrainSettings:
 
     # how it runs
     precision: str = option("auto", "arithmetic", choices=("auto", "float32", "bfloat16", "float16"))
-    xla: str = option("auto", "compile with XLA: on for a GPU, off for a CPU", choices=("auto", "on", "off"))
+    xla: str = option("auto", "compile whole steps with XLA: on for one GPU, else off", choices=("auto", "on", "off"))
     per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1, at_most=65536)
     logging_steps: int = option(10, "steps between progress lines", at_least=1)
     eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)

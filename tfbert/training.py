@@ -52,10 +52,11 @@ def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_D
     if settings.resume_from_checkpoint and team.cluster.is_chief:
         progress.restore(settings.resume_from_checkpoint)
     if len(team.cluster.workers) > 1:
-        progress.follow_chief()
+        with lost_workers_explained(progress):
+            progress.follow_chief()
     steps = total_steps - progress.step
     if steps > 0:
-        with SignalGuard(progress.interrupt), memory_errors_explained(batches), lost_workers_explained(progress):
+        with SignalGuard(progress.interrupt), memory_errors_explained(batches, team), lost_workers_explained(progress):
             if team.strategy:
                 first = progress.step
                 distribution.fit(model, team, lambda: batches.stream(first), steps, progress)
@@ -66,15 +67,16 @@ def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_D
 
 
 @contextlib.contextmanager
-def memory_errors_explained(batches):
+def memory_errors_explained(batches, team):
     """Says what to lower where the device's memory is too small."""
     try:
         yield
     except Exception as error:
         if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        reviews, tokens = batches.batch_size // team.size, batches.max_seq_length
         raise UserError(
-            f"the device's memory is too small for {batches.batch_size} reviews of {batches.max_seq_length} tokens: "
+            f"the device's memory is too small for {reviews} reviews of {tokens} tokens: "
             "lower --per_device_train_batch_size or --max_seq_length"
         ) from error
 
@@ -88,7 +90,7 @@ def lost_workers_explained(progress):
         cluster = progress.team.cluster
         if len(cluster.workers) == 1 or not distribution.is_loss_of_worker(error):
             raise
-        if cluster.is_chief:
+        if cluster.is_chief and progress.step:
             progress.model.optimizer.iterations.assign(progress.step)  # the step that failed does not count
             progress.save()
         raise UserError(
@@ -155,7 +157,7 @@ class Progress(keras.callbacks.Callback):
             self.first_step_seconds = time.perf_counter() - self.began
         logs_now = self.step % self.settings.logging_steps == 0
         if self.team.strategy:  # all machines stop at the same step
-            stopping = logs_now and float(logs["interrupted"]) > 0
+            stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
         else:
             stopping = self.interrupted  # read once: a signal may come at any moment
         at_epoch = self.step % self.batches.steps_per_epoch == 0
@@ -262,7 +264,7 @@ class Progress(keras.callbacks.Callback):
 
     def interrupt(self):
         self.interrupted = True
-        print("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
+        print("\nStopping; press Ctrl-C again to stop at once.", flush=True)
 
 
 class Window:
