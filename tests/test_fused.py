@@ -21,10 +21,7 @@ def value_and_gradients(function, inputs, upstream):
 
 
 def plain_normalize(x, residual, gamma, beta):
-    layer = keras.layers.LayerNormalization(epsilon=1e-12)
-    layer.build(x.shape)
-    normal = layer(x + residual)
-    return normal * gamma + beta
+    return keras.ops.layer_normalization(x + residual, gamma, beta, epsilon=1e-12)
 
 
 MASK = np.where(np.arange(5) < 4, 0.0, -65504.0)[None, None, None].repeat(2, axis=0).astype(np.float32)
