@@ -69,7 +69,7 @@ def main():
     ]
     for title, rounds in (("python train.py, until its first step is done", train), ("python infer.py", infer)):
         lines += ["", f"| {title} | s |", "| --- | ---: |"]
-        lines += [f"| {name} | {statistics.median(each[name] for each in rounds):.2f} |" for name in rounds[0]]
+        lines += [f"| {name} | {statistics.median(each[name] for each in rounds):.3f} |" for name in rounds[0]]
     text = "\n".join(lines) + "\n"
     results = HERE / "results"
     results.mkdir(exist_ok=True)
