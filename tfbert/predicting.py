@@ -1,6 +1,6 @@
 """A saved model put to work: text -> probabilities, by ONNX Runtime or Keras.
 
-With an ONNX model this imports neither TensorFlow nor transformers, and labels a review in a fifth of a second, start included.
+With an ONNX model this imports neither TensorFlow nor transformers: a review takes a fifth of a second, start included.
 """
 
 import sys
