@@ -18,9 +18,10 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import numpy as np
+from common import RESULTS, save
 
 from tfbert.device import available_cores
 from tfbert.errors import run
@@ -136,11 +137,7 @@ def write(rows):
             f"| {row['reviews']:,} | {row['tokenizing']:.1f} | {row['ordering']:.2f} | {row['one pass']:.1f} "
             f"| {rate:,.0f} | {row['own_memory_gb']:.2f} | {row['mapped_gb']:.2f} |"
         )
-    text = "\n".join(lines) + "\n"
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "cost_curve.md").write_text(text, encoding="utf-8")
-    (results / "cost_curve.json").write_text(json.dumps(rows, indent=1) + "\n")
+    save(RESULTS / "cost_curve", "\n".join(lines) + "\n", rows)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     sizes = [row["reviews"] for row in rows]
     for part in ("tokenizing", "one pass", "ordering"):
@@ -152,8 +149,7 @@ def write(rows):
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(results / "cost_curve.png", dpi=120)
-    print(text)
+    figure.savefig(RESULTS / "cost_curve.png", dpi=120)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from environments import python_of
+from common import RESULTS, python_of, save
 
 from tfbert.device import available_cores
 from tfbert.errors import run
+from tfbert.files import write_json
 from tfbert.predicting import Predictor
 from tfbert.sources import find_dataset
 
@@ -116,28 +117,22 @@ def write(processes, batches, count, arguments):
         multiple = ratio([each["reviews_per_second"] for each in batches["onnx"]], rates)
         latency = statistics.median(each["latency"] for each in figures)
         lines.append(f"| {WAYS[way][1]} | {1e3 * latency:.1f} | {statistics.median(rates):.1f} | {multiple:.2f} |")
-    text = "\n".join(lines) + "\n"
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "infer_speed.md").write_text(text, encoding="utf-8")
-    (results / "infer_speed.json").write_text(json.dumps({"processes": processes, "batches": batches}, indent=1) + "\n")
-    print(text)
+    save(RESULTS / "infer_speed", "\n".join(lines) + "\n", {"processes": processes, "batches": batches})
 
 
 def measure_accuracy(arguments):
     """results/int8_accuracy.json: both models on every test review."""
     test = test_reviews()
     figures, labels = {"reviews": len(test)}, {}
-    for name in ("float32", "int8"):
-        predictor = Predictor(arguments.model_dir, quantize=name == "int8")
-        ids = predictor.encoder(list(test["text"]))[0]
+    predictors = {name: Predictor(arguments.model_dir, quantize=name == "int8") for name in ("float32", "int8")}
+    ids = predictors["float32"].encoder(list(test["text"]))[0]
+    for name, predictor in predictors.items():
         labels[name] = predictor.logits(ids).argmax(1)
         figures[f"{name}_accuracy"] = float((labels[name] == test["label"]).mean())
     figures["points_lost"] = 100 * (figures["float32_accuracy"] - figures["int8_accuracy"])
     figures["labels_changed"] = float((labels["float32"] != labels["int8"]).mean())
     figures["command"] = "python benchmarks/infer_speed.py --accuracy"
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "int8_accuracy.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_json(RESULTS / "int8_accuracy.json", figures)
     print(json.dumps(figures, indent=1))
 
 

@@ -16,7 +16,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from common import RESULTS, save
 
 from tfbert.device import available_cores
 from tfbert.errors import run
@@ -70,12 +72,7 @@ def main():
     for title, rounds in (("python train.py, until its first step is done", train), ("python infer.py", infer)):
         lines += ["", f"| {title} | s |", "| --- | ---: |"]
         lines += [f"| {name} | {statistics.median(each[name] for each in rounds):.3f} |" for name in rounds[0]]
-    text = "\n".join(lines) + "\n"
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "startup.md").write_text(text, encoding="utf-8")
-    (results / "startup.json").write_text(json.dumps({"train.py": train, "infer.py": infer}, indent=1) + "\n")
-    print(text)
+    save(RESULTS / "startup", "\n".join(lines) + "\n", {"train.py": train, "infer.py": infer})
 
 
 def train_parts():

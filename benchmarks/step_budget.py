@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from common import RESULTS, save
 
 from tfbert.errors import run
 
@@ -62,19 +64,18 @@ def main():
     seconds, peaks = {name: [] for name in VARIANTS}, []
     for number in range(arguments.rounds):
         for name in VARIANTS:
-            figures = in_a_process("--variant", name, arguments)
+            figures = in_a_process(arguments, "--variant", name)
             seconds[name].append(figures["seconds"])
             peaks.append(figures["peak"])
         print(f"round {number + 1} of {arguments.rounds}", flush=True)
     budgets = {
-        name: in_a_process("--profile", "--variant", name, arguments)["operations"]
+        name: in_a_process(arguments, "--profile", "--variant", name)["operations"]
         for name in ("as it is", "op by op", "float32")
     }
     write(seconds, budgets, max(peaks), arguments)
 
 
-def in_a_process(*options):
-    *options, arguments = options
+def in_a_process(arguments, *options):
     command = [sys.executable, __file__, *options, "--batch_size", str(arguments.batch_size),
                "--tokens", str(arguments.tokens)]  # fmt: skip
     # in a profile, one operation at a time: otherwise the times of operations that overlap say nothing
@@ -203,13 +204,8 @@ def write(seconds, budgets, peak, arguments):
     for group in GROUPS:
         lines.append(f"| {group} | " + " | ".join(f"{table[name][group]:.0f}" for name in budgets) + " |")
     lines.append("| sum | " + " | ".join(f"{sum(table[name].values()):.0f}" for name in budgets) + " |")
-    text = "\n".join(lines) + "\n"
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "step_budget.md").write_text(text, encoding="utf-8")
     everything = {"seconds": seconds, "operations": budgets, "peak": peak}
-    (results / "step_budget.json").write_text(json.dumps(everything, indent=1) + "\n")
-    print(text)
+    save(RESULTS / "step_budget", "\n".join(lines) + "\n", everything)
 
 
 if __name__ == "__main__":

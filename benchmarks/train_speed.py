@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from environments import python_of
+from common import RESULTS, python_of, save
 
 from tfbert.errors import run as run_command
 from tfbert.sources import find_dataset, find_encoder
@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--max_seq_length", type=int, default=256)
     parser.add_argument("--encoder", help="a folder; default: that of train.py")
     parser.add_argument("--environments", default=".benchmarks", help="a folder for the contestants' environments")
-    parser.add_argument("--output", default=HERE / "results" / "train_speed", help="results, without an ending")
+    parser.add_argument("--output", default=RESULTS / "train_speed", help="results, without an ending")
     arguments = parser.parse_args()
     pythons = {name: python_of(CONTESTANTS[name][0], arguments.environments) for name in arguments.only}
 
@@ -125,11 +125,7 @@ def write(runs, arguments):
         *rows,
         "",
     ])  # fmt: skip
-    output = Path(arguments.output)
-    output.parent.mkdir(exist_ok=True)
-    output.with_suffix(".md").write_text(text, encoding="utf-8")
-    output.with_suffix(".json").write_text(json.dumps({"runs": runs, "peak": peak}, indent=1) + "\n", encoding="utf-8")
-    print(text)
+    save(arguments.output, text, {"runs": runs, "peak": peak})
 
 
 if __name__ == "__main__":

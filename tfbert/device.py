@@ -4,11 +4,11 @@ import contextlib
 import os
 import platform
 import sys
-import time
 from dataclasses import dataclass
 
 from tfbert.distribution import ONE_DEVICE, THIS_MACHINE, Team, join
 from tfbert.errors import UserError
+from tfbert.timing import calls_per_second
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,4 @@ def matmul_rate(precision, rows=4096, inner=384, columns=1536):
     def multiply():
         return float(ops.cast(ops.matmul(left, right)[0, 0], "float32"))  # waits until the device is done
 
-    multiply()
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < 0.2:
-        multiply()
-        count += 1
-    return count * 2 * rows * inner * columns / (time.perf_counter() - start)
+    return 2 * rows * inner * columns * calls_per_second(multiply)

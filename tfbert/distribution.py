@@ -102,10 +102,11 @@ def join(cluster, devices):
     return Team(tf.distribute.MirroredStrategy(devices)) if len(devices) > 1 else ONE_DEVICE
 
 
-def fit(model, team, stream, steps, callback):
+def fit(model, team, stream, signature, steps, callback):
     """keras.Model.fit over several devices; that of Keras 3.15 fails with MultiWorkerMirroredStrategy.
 
     stream: a function that returns an iterator of (inputs, labels), numpy arrays, the same on every machine.
+    signature: their tf.TensorSpecs.
     """
     import tensorflow as tf
 
@@ -120,20 +121,16 @@ def fit(model, team, stream, steps, callback):
     callback.set_model(model)
     callback.on_train_begin()
     model.stop_training = False
-    for number, batch in zip(range(steps), parts(stream, team)):
+    for number, batch in zip(range(steps), parts(stream, signature, team)):
         callback.on_train_batch_begin(number)
         callback.on_train_batch_end(number, step(batch, tf.constant(float(callback.interrupted))))
         if model.stop_training:
             return
 
 
-def parts(stream, team):
+def parts(stream, signature, team):
     """A tf.distribute.DistributedDataset of `stream()`, whose batches it cuts into one part for each device."""
     import tensorflow as tf
-
-    signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec((None,) * min(array.ndim, 2), array.dtype), next(stream())
-    )
 
     def of_this_machine(context):
         here = team.size // context.num_input_pipelines

@@ -59,7 +59,7 @@ def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_D
         with SignalGuard(progress.interrupt), memory_errors_explained(batches, team), lost_workers_explained(progress):
             if team.strategy:
                 first = progress.step
-                distribution.fit(model, team, lambda: batches.stream(first), steps, progress)
+                distribution.fit(model, team, lambda: batches.stream(first), signature(batches), steps, progress)
             else:
                 data = feed(batches, progress.step)
                 model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
@@ -105,12 +105,20 @@ def feed(batches, first_step):
         return batches.stream(first_step)
     import tensorflow as tf
 
+    return tf.data.Dataset.from_generator(
+        lambda: batches.stream(first_step), output_signature=signature(batches)
+    ).prefetch(4)
+
+
+def signature(batches):
+    """What TensorFlow must know of a batch: its structure, dtypes, and which lengths change."""
+    import tensorflow as tf
+
     ids, labels = (
         tf.TensorSpec((None, None), tf.int32),
         tf.TensorSpec((None, *batches.examples.labels.shape[1:]), batches.examples.labels.dtype),
     )
-    signature = ({"input_ids": ids, "attention_mask": ids}, labels)
-    return tf.data.Dataset.from_generator(lambda: batches.stream(first_step), output_signature=signature).prefetch(4)
+    return {"input_ids": ids, "attention_mask": ids}, labels
 
 
 def predict(forward, examples, max_seq_length, batch_size):
@@ -248,19 +256,16 @@ class Progress(keras.callbacks.Callback):
         for name, value in self.run_facts.items():
             if state["run"].get(name) != value:
                 raise UserError(f"{folder} is of a run with {name} {state['run'].get(name)}, not {value}")
-        for variable, value in zip(all_variables(self.model), values, strict=True):
-            variable.assign(value)
+        set_variables(self.model, values)
         self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
         print(f"Resumed at step {self.step} from {folder}", flush=True)
 
     def follow_chief(self):
         """Takes the chief's step and variables."""
-        variables = all_variables(self.model)
-        values = [np.array(self.step), *map(ops.convert_to_numpy, variables)]
+        values = [np.array(self.step), *map(ops.convert_to_numpy, all_variables(self.model))]
         step, *values = distribution.agree(self.team, self.run_facts, values)
         self.step = int(step)
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        set_variables(self.model, values)
 
     def interrupt(self):
         self.interrupted = True
@@ -303,6 +308,11 @@ class SignalGuard:
 def all_variables(model):
     """Weights, dropout seeds, and the optimizer's state."""
     return [*model.variables, *model.optimizer.variables]
+
+
+def set_variables(model, values):
+    for variable, value in zip(all_variables(model), values, strict=True):
+        variable.assign(value)
 
 
 def loss_and_accuracy(logits, labels):

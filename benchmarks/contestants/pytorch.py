@@ -7,10 +7,9 @@ example set-up is that of transformers' examples/pytorch/text-classification/run
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 import torch
 from datasets import load_dataset
 from stopwatch import StepTimes
@@ -24,6 +23,8 @@ from transformers import (
     TrainingArguments,
     default_data_collator,
 )
+
+from tfbert.timing import calls_per_second
 
 
 def main():
@@ -88,12 +89,7 @@ def matmul_rate(dtype, rows, inner, columns):
     def multiply():
         return float((left @ right)[0, 0])
 
-    multiply()
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < 0.2:
-        multiply()
-        count += 1
-    return count * 2 * rows * inner * columns / (time.perf_counter() - start)
+    return 2 * rows * inner * columns * calls_per_second(multiply)
 
 
 main()

@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 from tfbert.predicting import Predictor, keras_model, onnx_model
 from tfbert.sources import find_dataset
+from tools.environments import python_in
 
 ENVIRONMENTS = {
     "with_transformers4.py": ["transformers==4.57.6", "tf-keras==2.21.0", "tensorflow==2.21.0"],
@@ -48,7 +48,7 @@ def main():
         predictor.logits_of_batch = function
         logits[name] = predictor.logits(ids)
     for script, packages in ENVIRONMENTS.items():
-        python = environment(Path(arguments.environments, script.removesuffix(".py")), packages)
+        python = python_in(Path(arguments.environments, script.removesuffix(".py")), *packages)
         place = folder / "pytorch" if "5" in script else folder
         with tempfile.TemporaryDirectory() as temporary:
             paths = Path(temporary, "texts.json"), Path(temporary, "logits.json")
@@ -61,16 +61,6 @@ def main():
     for name, difference in differences.items():
         print(f"{name:24} differs from ours by {difference:.1e} at most")
     return 0 if max(differences.values()) < 1e-4 else 1
-
-
-def environment(folder, packages):
-    """The Python of a virtual environment with these packages, made where it is missing."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"Making {folder} with {', '.join(packages)} ...", flush=True)
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
-    return python.absolute()
 
 
 if __name__ == "__main__":
