@@ -53,12 +53,14 @@ def main(argv=None):
     with stopwatch("tokenizing"):
         splits = load_splits(task, data, settings)
         tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length, encoder_config)
-        text_encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation)
+        text_encoder = TextEncoder(
+            tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation, settings.head_share
+        )
         train = Examples.tokenized(splits.train, text_encoder, "tokenizing train")
         validation = Examples.tokenized(splits.validation, text_encoder, "tokenizing validation")
         test = Examples.tokenized(splits.test, text_encoder, "tokenizing test")
     batch_size = settings.per_device_train_batch_size * device.team.size
-    batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed)
+    batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed, 2 if settings.r_drop else 1)
     total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
     settings.save_steps = settings.save_steps or settings.eval_steps
@@ -70,7 +72,7 @@ def main(argv=None):
     config = configs.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
     with stopwatch("building the model"), device.team.scope():
         keras.utils.set_random_seed(settings.seed)
-        model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
+        model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy, settings.pooler == "new")
         training.compile_model(model, settings, total_steps, device.xla)
     if cluster.is_chief:
         check_disk_space(settings.output_dir, model)
@@ -231,8 +233,8 @@ def choose_size(settings, device, config):
     chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
     for name, value in chosen.items():
         setattr(settings, name, value)
-    if settings.max_seq_length > config.max_position_embeddings:
-        limit = config.max_position_embeddings
+    if settings.max_seq_length > config.max_length:
+        limit = config.max_length
         raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {limit} tokens")
     return words + (": " + " ".join(f"--{name} {value}" for name, value in chosen.items()) if chosen else "")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
+ENCODERS = ["tiny_bert", "tiny_distilbert", "tiny_roberta", "tiny_electra", "tiny_mpnet", "tiny_albert"]
 sys.path.insert(0, str(ROOT))
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the Hub; those of the Hub's failures start their own processes
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="tfbert-tests-")

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import FIXTURES
+from conftest import ENCODERS, FIXTURES
 
 from tfbert.checkpoints import load_classifier
 from tfbert.configs import MULTI_LABEL, ModelConfig
@@ -26,7 +26,7 @@ def tiny(**changes):
 IDS = {"input_ids": np.arange(24, dtype=np.int32).reshape(2, 12) + 1}
 
 
-@pytest.mark.parametrize("name", ["tiny_bert", "tiny_distilbert", "tiny_bert_h5", "tiny_distilbert_h5"])
+@pytest.mark.parametrize("name", [name + kind for name in ENCODERS for kind in ("", "_h5")])
 def test_logits_equal_those_of_transformers(name):
     inputs, logits = golden(name)
     model, _ = load_classifier(FIXTURES / name)

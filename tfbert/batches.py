@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from tokenizers.models import WordPiece
 
 from tfbert import __version__
 from tfbert.errors import UserError
@@ -15,11 +16,11 @@ WINDOW = 50  # reviews are sorted by length within this many batches at a time
 class TextEncoder:
     """Turns texts into token ids, special tokens included, at most `max_seq_length` of them.
 
-    truncation says what a longer text keeps: "head", "tail", or "head+tail", a quarter of the head and
-    three quarters of the tail, as the best of Sun et al. 2019 (arXiv:1905.05583, table 2: 128 + 382 of 510).
+    truncation says what a longer text keeps: "head", "tail", or "head+tail", a `head_share` of the head and the rest
+    of the tail; the best of Sun et al. 2019 (arXiv:1905.05583, table 2) is a quarter, 128 + 382 of 510.
     """
 
-    def __init__(self, tokenizer, max_seq_length, truncation="head+tail"):
+    def __init__(self, tokenizer, max_seq_length, truncation="head+tail", head_share=0.25):
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.tokenizer = tokenizer
@@ -27,16 +28,16 @@ class TextEncoder:
         self.truncation = truncation
         unknown = getattr(tokenizer.model, "unk_token", None)
         self.unknown = tokenizer.token_to_id(unknown) if unknown else None
-        if self.unknown is None:
+        if self.unknown is None and isinstance(tokenizer.model, WordPiece):
             raise UserError(f"the tokenizer has no entry for unknown words ({unknown}): not that of a BERT model")
         special = tokenizer.encode("").ids  # [CLS] [SEP]
         self.prefix, self.suffix = special[: len(special) // 2], special[len(special) // 2 :]
         room = max_seq_length - len(special)
-        self.head = {"head": room, "tail": 0, "head+tail": room // 4}[truncation]
+        self.head = {"head": room, "tail": 0, "head+tail": int(room * head_share)}[truncation]
         self.tail = room - self.head
 
     @classmethod
-    def from_folder(cls, folder, max_seq_length, truncation="head+tail"):
+    def from_folder(cls, folder, max_seq_length, truncation="head+tail", head_share=0.25):
         """From tokenizer.json. Raises UserError where it is missing or broken."""
         from tokenizers import Tokenizer
 
@@ -47,7 +48,7 @@ class TextEncoder:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
             raise UserError(f"cannot read {path}: {error}") from error
-        return cls(tokenizer, max_seq_length, truncation)
+        return cls(tokenizer, max_seq_length, truncation, head_share)
 
     def __call__(self, texts):
         """texts: a list of str. Returns their ids, a list of lists of int, and their lengths before truncation."""
@@ -63,7 +64,7 @@ class TextEncoder:
 
     def fingerprint(self):
         """Changes when the same text would get other ids."""
-        state = (__version__, self.tokenizer.to_str(), self.max_seq_length, self.truncation)
+        state = (__version__, self.tokenizer.to_str(), self.max_seq_length, self.head, self.tail)
         return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 
@@ -135,7 +136,8 @@ class TrainBatches:
     Every batch is full: the last one of an epoch is filled up from the epoch's beginning.
     """
 
-    def __init__(self, examples, batch_size, max_seq_length, seed):
+    def __init__(self, examples, batch_size, max_seq_length, seed, copies=1):
+        self.copies = copies
         self.examples = examples
         self.batch_size = batch_size
         self.max_seq_length = max_seq_length
@@ -157,6 +159,7 @@ class TrainBatches:
         epoch, skip = divmod(first_step, self.steps_per_epoch)
         while True:
             for rows in self.epoch(epoch)[skip:]:
+                rows = np.tile(rows, self.copies)
                 yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
             epoch, skip = epoch + 1, 0
 

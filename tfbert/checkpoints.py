@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tokenizers.models import WordPiece
+
 from tfbert.configs import model_config, read_config
 from tfbert.errors import UserError
 from tfbert.files import write_json
@@ -14,7 +16,7 @@ OUTPUT_FILES = {"tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "to
                 "history.csv", "history.json"}  # fmt: skip
 
 
-def load_classifier(folder, config=None, policy="float32"):
+def load_classifier(folder, config=None, policy="float32", new_pooler=False):
     """A SequenceClassifier with the weights in `folder`, and one line on what is new and what was left aside.
 
     config: a config.json dict to use in place of the folder's, such as one with other labels.
@@ -23,6 +25,8 @@ def load_classifier(folder, config=None, policy="float32"):
     config = config or read_config(folder)
     model = new_classifier(config, policy, folder)
     weights, path = read_weights(folder)
+    if new_pooler:
+        weights = {name: value for name, value in weights.items() if LAYOUTS[config["model_type"]].pooler.split(".", 1)[-1] not in name}
     new = set_weights(model, weights, path)
 
     prefix = LAYOUTS[config["model_type"]].prefix
@@ -94,8 +98,10 @@ def load_tokenizer(folder, max_seq_length, config):
 
 
 def save_tokenizer(tokenizer, folder):
-    """tokenizer.json, tokenizer_config.json and, which transformers 5 no longer writes, vocab.txt."""
+    """tokenizer.json, tokenizer_config.json and, which transformers 5 no longer writes, BERT's vocab.txt."""
     tokenizer.save_pretrained(folder)
+    if not isinstance(tokenizer.backend_tokenizer.model, WordPiece):
+        return
     vocabulary = tokenizer.get_vocab()
     lines = sorted(vocabulary, key=vocabulary.get)
     Path(folder, "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

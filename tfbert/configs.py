@@ -24,11 +24,17 @@ class ModelConfig:
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     classifier_dropout: float = 0.1
+    embedding_size: int | None = None  # where it is not hidden_size (ELECTRA, ALBERT)
     max_position_embeddings: int = 512
-    type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT)
+    position_offset: int = 0  # positions that no token has (RoBERTa, MPNet)
+    relative_attention_num_buckets: int = 0  # 0: no relative positions; all but MPNet
+    share_layers: bool = False  # one block for all layers (ALBERT)
+    type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT, MPNet)
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
-    pooler_act: str | None = "tanh"  # None: classify the first token as it is
+    pooling: str = "first"  # or "mean" of all tokens
+    pooler_act: str | None = "tanh"  # None: classify the pooled vector as it is
+    dropout_before_pooler: bool = False  # and after it (RoBERTa, ELECTRA, MPNet)
     pad_token_id: int = 0
     problem_type: str = SINGLE_LABEL
     id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
@@ -41,13 +47,18 @@ class ModelConfig:
     def label2id(self):
         return {label: number for number, label in self.id2label.items()}
 
+    @property
+    def max_length(self):
+        """Tokens that the model can read."""
+        return self.max_position_embeddings - self.position_offset
+
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
-ARCHITECTURES = {"bert": "BertForSequenceClassification", "distilbert": "DistilBertForSequenceClassification"}
+CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
+           "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
 
 # model_type -> how config.json calls what ModelConfig calls otherwise
 CONFIG_NAMES = {
-    "bert": {},
     "distilbert": {
         "hidden_size": "dim",
         "num_hidden_layers": "n_layers",
@@ -58,13 +69,29 @@ CONFIG_NAMES = {
         "attention_probs_dropout_prob": "attention_dropout",
         "classifier_dropout": "seq_classif_dropout",
     },
+    "albert": {"classifier_dropout": "classifier_dropout_prob"},
 }
-CONFIG_CONSTANTS = {
-    "bert": {"pooler_act": "tanh"},
-    "distilbert": {"pooler_act": "relu", "type_vocab_size": 0, "layer_norm_eps": 1e-12},
+# model_type -> what transformers takes where config.json is silent, and what its classes do whatever it says
+DEFAULTS = {
+    "distilbert": {"classifier_dropout": 0.2},
+    "roberta": {"vocab_size": 50265, "pad_token_id": 1},
+    "electra": {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024, "embedding_size": 128},
+    "mpnet": {"vocab_size": 30527, "pad_token_id": 1, "relative_attention_num_buckets": 32},
+    "albert": {"vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_attention_heads": 64,
+               "intermediate_size": 16384, "hidden_act": "gelu_new", "hidden_dropout_prob": 0.0,
+               "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.1},
+}  # fmt: skip
+CONSTANTS = {
+    "bert": {"embedding_size": None},
+    "distilbert": {"embedding_size": None, "pooler_act": "relu", "type_vocab_size": 0, "layer_norm_eps": 1e-12},
+    "roberta": {"embedding_size": None, "dropout_before_pooler": True},
+    "electra": {"pooler_act": "gelu", "dropout_before_pooler": True},
+    "mpnet": {"embedding_size": None, "position_offset": 2, "dropout_before_pooler": True, "type_vocab_size": 0},
+    "albert": {"share_layers": True},
 }
 SIZES = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-         "max_position_embeddings", "type_vocab_size", "pad_token_id"}  # fmt: skip
+         "max_position_embeddings", "type_vocab_size", "pad_token_id", "embedding_size",
+         "relative_attention_num_buckets"}  # fmt: skip
 SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "layer_norm_eps",
           "initializer_range"}  # fmt: skip
 
@@ -79,18 +106,18 @@ def read_config(folder):
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     found = config.get("model_type") if isinstance(config, dict) else None
-    if not isinstance(found, str) or found not in ARCHITECTURES:
-        raise UserError(f"{path}: model_type {found} is not supported; supported are {', '.join(ARCHITECTURES)}")
+    if not isinstance(found, str) or found not in CLASSES:
+        raise UserError(f"{path}: model_type {found} is not supported; supported are {', '.join(CLASSES)}")
     return config
 
 
 def model_config(config, source="config.json"):
     """The ModelConfig of a config.json dict. Raises UserError where it asks for what modeling.py does not build."""
     kind = config["model_type"]
-    names = {name: name for name in ModelConfig.__dataclass_fields__} | CONFIG_NAMES[kind]
+    names = {name: name for name in ModelConfig.__dataclass_fields__} | CONFIG_NAMES.get(kind, {})
     values = {name: config[called] for name, called in names.items() if config.get(called) is not None}
-    if kind == "bert":
-        values.setdefault("classifier_dropout", values.get("hidden_dropout_prob", 0.1))
+    values = DEFAULTS.get(kind, {}) | values
+    values.setdefault("classifier_dropout", values.get("hidden_dropout_prob", 0.1))
     labels = values.pop("id2label", None) or {
         number: f"LABEL_{number}" for number in range(config.get("num_labels", 2))
     }
@@ -115,7 +142,12 @@ def model_config(config, source="config.json"):
         "id2label must name the labels 0, 1, ...",
     )
     values["id2label"] = {int(number): str(labels[number]) for number in sorted(labels, key=int)}
-    result = ModelConfig(**(values | CONFIG_CONSTANTS[kind]))
+    values |= CONSTANTS[kind]
+    if kind == "roberta":
+        values["position_offset"] = values["pad_token_id"] + 1
+    if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
+        values["embedding_size"] = None
+    result = ModelConfig(**(values | config.get("tfbert", {}).get("head", {})))
     must(result.hidden_act in ACTIVATIONS, f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
     must(
         result.problem_type in (SINGLE_LABEL, MULTI_LABEL),
@@ -125,6 +157,10 @@ def model_config(config, source="config.json"):
     must(
         config.get("position_embedding_type", "absolute") == "absolute" and not config.get("is_decoder"),
         "relative positions and decoders are not supported",
+    )
+    must(
+        config.get("num_hidden_groups", 1) == config.get("inner_group_num", 1) == 1,
+        "more than one group of layers (num_hidden_groups, inner_group_num) is not supported",
     )
     must(
         result.hidden_size % result.num_attention_heads == 0,
@@ -140,15 +176,21 @@ def classifier_config(config, label_names, problem_type, settings=None):
     """
     config = {name: value for name, value in config.items() if name not in ("_name_or_path", "torch_dtype", "dtype")}
     config |= {
-        "architectures": [ARCHITECTURES[config["model_type"]]],
+        "architectures": [CLASSES[config["model_type"]] + "ForSequenceClassification"],
         "id2label": dict(enumerate(label_names)),
         "label2id": {label: number for number, label in enumerate(label_names)},
         "problem_type": problem_type,
     }
     if settings:
-        names = CONFIG_NAMES[config["model_type"]]
+        names = CONFIG_NAMES.get(config["model_type"], {})
         config[names.get("attention_probs_dropout_prob", "attention_probs_dropout_prob")] = settings.attention_dropout
         if settings.hidden_dropout is not None:
             config[names.get("hidden_dropout_prob", "hidden_dropout_prob")] = settings.hidden_dropout
-        config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation}
+        config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
+                            "head_share": settings.head_share}  # fmt: skip
+        head = {"pooling": settings.pooling} if settings.pooling != "first" else {}
+        if settings.pooler == "none":
+            head["pooler_act"] = None
+        if head:
+            config["tfbert"]["head"] = head
     return config

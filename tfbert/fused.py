@@ -70,18 +70,19 @@ def add_and_normalize(x, residual, gamma, beta, epsilon):
     return ops.cast(centred * ops.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
 
 
-def attend(query, key, value, mask, keep=None):
-    """softmax(query key^T / sqrt(d) + mask) value: (B, H, S, d), as all but mask and keep.
+def attend(query, key, value, mask, keep=None, bias=None):
+    """softmax(query key^T / sqrt(d) + bias + mask) value: (B, H, S, d), as query, key and value.
 
-    mask: (B, 1, 1, S), added to the scores; keep: (B, H, S, S), factors of attention dropout, None for none.
+    mask: (B, 1, 1, S), added to the scores; keep: (B, H, S, S), factors of attention dropout, None for none;
+    bias: (1, H, S, S), added to the scores too, but learnt, or None.
     The gradient of softmax takes the sum that it needs from the output, which is smaller than the weights by
     S / d (Dao et al. 2022, arXiv:2205.14135, appendix B.2).
     """
     scale = query.shape[-1] ** -0.5
 
     @ops.custom_gradient
-    def differentiable(query, key, value):
-        scores = ops.matmul(query, transposed(key)) * scale + mask
+    def differentiable(query, key, value, *bias):
+        scores = sum(bias, ops.matmul(query, transposed(key)) * scale) + mask
         wide = scores if softmax_widens(scores.dtype) else ops.cast(scores, "float32")
         weights = ops.cast(ops.softmax(wide), scores.dtype)
         dropped = weights if keep is None else weights * keep
@@ -91,15 +92,16 @@ def attend(query, key, value, mask, keep=None):
             of_weights = ops.matmul(upstream, transposed(value))
             of_weights = of_weights if keep is None else of_weights * keep
             of_scores = scores_gradient(weights, of_weights, output, upstream, scale)
-            return (
+            gradients = (
                 ops.matmul(of_scores, key),
                 ops.matmul(transposed(of_scores), query),
                 ops.matmul(transposed(dropped), upstream),
             )
+            return gradients + tuple(ops.sum(of_scores, axis=0, keepdims=True) / scale for _ in bias)
 
         return output, gradient
 
-    return differentiable(query, key, value)
+    return differentiable(query, key, value, *([] if bias is None else [bias]))
 
 
 def softmax_widens(dtype):

@@ -19,10 +19,11 @@ class Graph:
     """Collects nodes and weights; `add` returns the name of a node's first output."""
 
     def __init__(self):
-        self.nodes, self.weights = [], []
+        self.nodes, self.weights = [], {}
 
     def weight(self, name, value):
-        self.weights.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        """The name, for a node's inputs; the layers of an ALBERT share theirs."""
+        self.weights[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def add(self, operator, *inputs, outputs=1, domain="", **attributes):
@@ -65,7 +66,7 @@ def export_onnx(model, path):
         ids["input_ids"],
         ids.get("token_type_ids", ""),
         weight(table.word),
-        weight(table.position),
+        graph.weight("positions", np.asarray(table.position)[config.position_offset :]),
         weight(table.token_type) if config.type_vocab_size else "",
         weight(table.norm.gamma),
         weight(table.norm.beta),
@@ -74,10 +75,19 @@ def export_onnx(model, path):
         domain=FUSED,
         epsilon=config.layer_norm_eps,
     )
-    for block in encoder.blocks:
-        attention = block.attention
-        attended = graph.add("Attention", x, weight(attention.qkv.kernel), weight(attention.qkv.bias), lengths,
-                             domain=FUSED, num_heads=config.num_attention_heads)  # fmt: skip
+    if table.project:
+        x = graph.add("Add", graph.add("MatMul", x, weight(table.project.kernel)), weight(table.project.bias))
+    if encoder.position_bias:
+        bias = position_bias(graph, encoder.position_bias)
+    for number in range(config.num_hidden_layers):
+        block = encoder.blocks[number % len(encoder.blocks)]
+        attention, heads = block.attention, {"domain": FUSED, "num_heads": config.num_attention_heads}
+        kernel, qkv_bias = weight(attention.qkv.kernel), weight(attention.qkv.bias)
+        if encoder.position_bias:  # Attention takes such a bias too, but not when it is quantized
+            qkv = graph.add("Split", graph.add("MatMul", x, kernel), outputs=3, axis=2)
+            attended = graph.add("MultiHeadAttention", *qkv, qkv_bias, lengths, bias, **heads)
+        else:
+            attended = graph.add("Attention", x, kernel, qkv_bias, lengths, **heads)
         attended = graph.add("MatMul", attended, weight(attention.output_dense.kernel))
         x = norm("SkipLayerNormalization", attended, x, block.attention_norm, attention.output_dense.bias)
         hidden = graph.add("MatMul", x, weight(block.intermediate.kernel))
@@ -85,21 +95,30 @@ def export_onnx(model, path):
         hidden = graph.add("MatMul", hidden, weight(block.output_dense.kernel))
         x = norm("SkipLayerNormalization", hidden, x, block.output_norm, block.output_dense.bias)
 
-    first = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
+    pooled = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
     if model.pooler:
-        pooled = graph.add("MatMul", first, weight(model.pooler.kernel))
-        first = graph.activation(config.pooler_act, pooled, weight(model.pooler.bias))
+        pooled = graph.add("MatMul", pooled, weight(model.pooler.kernel))
+        pooled = graph.activation(config.pooler_act, pooled, weight(model.pooler.bias))
     graph.nodes.append(
-        helper.make_node("Gemm", [first, weight(model.classifier.kernel), weight(model.classifier.bias)], ["logits"])
+        helper.make_node("Gemm", [pooled, weight(model.classifier.kernel), weight(model.classifier.bias)], ["logits"])
     )
     signature = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs]
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", config.num_labels])
-    onnx_graph = helper.make_graph(graph.nodes, "sequence_classifier", signature, [logits], graph.weights)
+    onnx_graph = helper.make_graph(graph.nodes, "sequence_classifier", signature, [logits], graph.weights.values())
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(FUSED, 1)]
     model = helper.make_model(onnx_graph, opset_imports=opsets, ir_version=8)
     weights = path.with_name(path.name + ".data")
     onnx.save(model, path, save_as_external_data=True, location=weights.name)
     weights.chmod(path.stat().st_mode)  # onnx lets only its owner read it
+
+
+def position_bias(graph, layer):
+    """The name of MPNet's bias, float (1, H, S, S), for S as long as the inputs."""
+    whole = graph.weight("position_bias", np.asarray(layer(np.zeros((1, layer.config.max_length), np.int32))))
+    length = graph.add("Shape", "input_ids", start=1, end=2)
+    ends = graph.add("Concat", length, length, axis=0)
+    starts, axes = graph.weight("starts", np.zeros(2, np.int64)), graph.weight("axes", np.array([2, 3]))
+    return graph.add("Slice", whole, starts, ends, axes)
 
 
 def largest_difference(path, model, batch):

@@ -27,9 +27,9 @@ class Predictor:
         config = model_config(config_json, folder)
         self.labels = list(config.id2label.values())
         self.multi_label = config.problem_type == MULTI_LABEL
-        self.encoder = TextEncoder.from_folder(
-            folder, **config_json.get("tfbert", {"max_seq_length": config.max_position_embeddings})
-        )
+        reading = {"max_seq_length": config.max_length} | config_json.get("tfbert", {})
+        names = ("max_seq_length", "truncation", "head_share")
+        self.encoder = TextEncoder.from_folder(folder, **{name: reading[name] for name in names if name in reading})
         self.logits_of_batch = onnx_model(folder, quantize) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32):

@@ -38,6 +38,10 @@ class TrainSettings:
     max_seq_length: int | None = option(None, "tokens per review; default 512 on a GPU, 256 on a CPU", at_least=8)
     truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
 
+    head_share: float = option(0.25, "of what head+tail keeps (Sun et al. 2019: a quarter)", at_least=0, at_most=1)
+    pooling: str = option("first", "the vector that is classified: of the first token, or the mean", choices=("first", "mean"))
+    pooler: str = option("kept", "the encoder's pooler", choices=("kept", "new", "none"))
+
     # how it learns; None is filled in by the job's size and the encoder's width
     num_train_epochs: float | None = option(None, "passes over the reviews; default 3 on a GPU, 1 on a CPU", above=0)
     per_device_train_batch_size: int | None = option(
@@ -49,6 +53,10 @@ class TrainSettings:
     max_grad_norm: float = option(1.0, "gradients are scaled down to this global norm", above=0)
     hidden_dropout: float | None = option(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
+    layerwise_lr_decay: float = option(1.0, "factor of the rate from layer to layer", above=0, at_most=1)
+    label_smoothing: float = option(0.0, "share", at_least=0, below=1)
+    ema: float = option(0.0, "momentum of weight averaging", at_least=0, below=1)
+    r_drop: float = option(0.0, "weight", at_least=0)
     seed: int = option(42, "of samples, order, dropout and new weights", at_least=0, at_most=2**32 - 1)
 
     # how it runs

@@ -26,13 +26,31 @@ def compile_model(model, settings, total_steps, xla):
     """AdamW with warmup and linear decay; biases and LayerNorm do not decay; loss scaling under float16."""
     schedule = WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * total_steps), total_steps)
     optimizer = AdamW(
-        schedule, weight_decay=settings.weight_decay, epsilon=1e-6, global_clipnorm=settings.max_grad_norm
+        schedule, weight_decay=settings.weight_decay, epsilon=1e-6, global_clipnorm=settings.max_grad_norm,
+        use_ema=settings.ema > 0, ema_momentum=settings.ema,
     )
+    depth = model.config.num_hidden_layers
+    for variable in model.trainable_variables:
+        parts = variable.path.split("/")
+        layer = next((int(part[6:]) + 1 for part in parts if part.startswith("layer_")), None)
+        if layer is None:
+            layer = 0 if "embeddings" in parts else depth + 1
+        optimizer.shares = optimizer.shares | {variable.path: settings.layerwise_lr_decay ** (depth + 1 - layer)}
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if model.config.problem_type == MULTI_LABEL:
         loss, accuracy = keras.losses.BinaryCrossentropy(from_logits=True), keras.metrics.BinaryAccuracy(threshold=0.0)
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if settings.label_smoothing or settings.r_drop:
+            def loss(labels, logits):
+                hot = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), model.config.num_labels)
+                hot = hot * (1 - settings.label_smoothing) + settings.label_smoothing / model.config.num_labels
+                value = ops.mean(ops.categorical_crossentropy(hot, logits, from_logits=True))
+                if settings.r_drop:
+                    a, b = ops.split(ops.log_softmax(logits), 2)
+                    kl = ops.sum((ops.exp(a) - ops.exp(b)) * (a - b), axis=-1) / 2
+                    value += settings.r_drop * ops.mean(kl)
+                return value
         accuracy = keras.metrics.SparseCategoricalAccuracy()
     accuracy.name = "accuracy"
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
@@ -63,6 +81,8 @@ def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_D
             else:
                 data = feed(batches, progress.step)
                 model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
+                if settings.ema:
+                    model.optimizer.finalize_variable_values(model.trainable_variables)
     return progress
 
 

@@ -1,0 +1,75 @@
+"""What a recipe is worth: train.py on a part of IMDb's train split, judged on another part; never on test.
+
+usage: python benchmarks/recipes.py --name NAME [--seeds 1 2] [--train 8000] [--held_out 5000] -- [train.py's flags]
+
+Appends a line for each seed to results/recipes.jsonl. The reviews to judge by are the same for all.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results" / "recipes.jsonl"
+sys.path.insert(0, str(REPOSITORY))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--train", type=int, default=8000)
+    parser.add_argument("--held_out", type=int, default=5000)
+    parser.add_argument("--dataset_name", help="as train.py's")
+    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="for data and models")
+    parser.add_argument("flags", nargs="*")
+    arguments = parser.parse_args()
+    data = split_of_train(Path(arguments.work), arguments.held_out, arguments.dataset_name)
+    for seed in arguments.seeds:
+        output = Path(arguments.work, f"{arguments.name}-{arguments.train}-{seed}")
+        command = [sys.executable, "train.py", "--dataset_name", str(data), "--max_train_samples", str(arguments.train),
+                   "--max_eval_samples", str(arguments.held_out), "--validation_samples", "100", "--seed", str(seed),
+                   "--output_dir", str(output), "--overwrite_output_dir", *arguments.flags]  # fmt: skip
+        print("$", *command[1:], flush=True)
+        subprocess.run(command, cwd=REPOSITORY, check=True)
+        metrics = json.loads((output / "metrics.json").read_text())
+        row = {
+            "name": arguments.name,
+            "flags": " ".join(arguments.flags),
+            "seed": seed,
+            "model": metrics["model"],
+            "n_train": metrics["n_train"],
+            "n_held_out": metrics["n_test"],
+            "accuracy": metrics["accuracy"],
+            "log_loss": metrics["log_loss"],
+            "ece": metrics["ece"],
+            "train_seconds": metrics["train_seconds"],
+        }
+        with open(RESULTS, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{arguments.name}, seed {seed}: {row['accuracy']:.2%}", flush=True)
+
+
+def split_of_train(work, held_out, dataset_name):
+    """A folder with train.parquet and test.parquet, both from IMDb's train split; made once."""
+    folder = work / f"imdb-train-but-{held_out}"
+    if folder.is_dir():
+        return folder
+    from datasets import load_dataset
+
+    from tfbert.sources import find_dataset
+    from tfbert.tasks import drawn_order
+
+    train = load_dataset(find_dataset(dataset_name).folder, split="train", verification_mode="no_checks")
+    order = drawn_order(train, seed=0)
+    folder.mkdir(parents=True)
+    train.select(order[held_out:]).to_parquet(folder / "train.parquet")
+    train.select(order[:held_out]).to_parquet(folder / "test.parquet")
+    return folder
+
+
+if __name__ == "__main__":
+    main()
