@@ -11,12 +11,15 @@ import shlex
 import shutil
 import sys
 import tempfile
-import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from tfbert import checkpoints, configs
 from tfbert.batches import Examples, TextEncoder, TrainBatches
+from tfbert.console import say
 from tfbert.device import find_device, matmul_rate
 from tfbert.distribution import find_cluster
 from tfbert.errors import UserError, run
@@ -60,52 +63,80 @@ def main(argv=None):
         validation = Examples.tokenized(splits.validation, text_encoder, "tokenizing validation")
         test = Examples.tokenized(splits.test, text_encoder, "tokenizing test")
     batch_size = settings.per_device_train_batch_size * device.team.size
-    batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed, 2 if settings.r_drop else 1)
+    copies = 2 if settings.r_drop else 1
+    batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed)
     total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
     settings.save_steps = settings.save_steps or settings.eval_steps
+    say("Texts", f"{len(train):,} to train, {len(validation):,} held out of train, {len(test):,} to test")
+    say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
+    say("Steps", f"{total_steps:,} of {batch_size} reviews" + f", with {settings.seeds} seeds" * (settings.seeds > 1))
 
     import keras  # heavy imports wait until they are needed
 
-    from tfbert import training
+    from tfbert import evaluation, training
 
     config = configs.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
-    with stopwatch("building the model"), device.team.scope():
-        keras.utils.set_random_seed(settings.seed)
-        model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy, settings.pooler == "new")
-        training.compile_model(model, settings, total_steps, device.xla)
-    if cluster.is_chief:
-        check_disk_space(settings.output_dir, model)
-    say("Weights", weights_line)
-    say("Texts", f"{len(train):,} to train, {len(validation):,} held out of train, {len(test):,} to test")
-    say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
-    say("Steps", f"{total_steps:,} of {batches.batch_size} reviews")
-    say("Expected", expected_duration(model.config, device, batches, validation, test, total_steps))
-
-    with stopwatch("training and validation"):
-        facts = run_facts(settings, encoder, data, batches)
-        progress = training.fit(model, batches, validation, settings, total_steps, facts, device.team)
+    evaluate = training.evaluation_of(validation, settings.max_seq_length, settings.per_device_eval_batch_size)
+    runs = []
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        with stopwatch("building the model"), device.team.scope():
+            keras.utils.set_random_seed(seed)
+            model, weights_line = checkpoints.load_classifier(
+                encoder.folder, config, device.policy, settings.pooler == "new"
+            )
+            training.compile_model(model, settings, total_steps, device.xla, class_weights(settings, train.labels))
+        if not runs:
+            if cluster.is_chief:
+                check_disk_space(settings.output_dir, model, settings.seeds)
+            say("Weights", weights_line)
+            say("Expected", expected_duration(settings, model.config, device, batches, validation, test, total_steps))
+        if settings.seeds > 1:
+            say("Seed", f"{seed}, {len(runs) + 1} of {settings.seeds}")
+        with stopwatch("training and validation"):
+            batches = TrainBatches(train, batch_size, settings.max_seq_length, seed, copies)
+            facts = run_facts(settings, seed, encoder, data, batches)
+            progress = training.fit(model, batches, evaluate, settings, total_steps, facts, device.team)
+        runs.append(Run(seed, progress, model.get_weights()))
+        if progress.interrupted:
+            break
     if not cluster.is_chief:
         return 130 if progress.interrupted else 0
+    saved = runs[-1] if progress.interrupted else median_run(runs)
+
+    exact = checkpoints.new_classifier(config)  # float32, as infer.py computes
+    exact.compile(jit_compile=device.xla)
+
+    def logits_of(run, examples):
+        exact.set_weights(run.weights)
+        batch_size = settings.per_device_eval_batch_size
+        return training.predict(exact.predict_on_batch, examples, settings.max_seq_length, batch_size)
+
+    with stopwatch("calibrating"):
+        temperature = evaluation.fit_temperature(logits_of(saved, validation), validation.labels)
+        config["tfbert"]["temperature"] = round(temperature, 4)
     with stopwatch("saving"):
-        exact = checkpoints.new_classifier(config)  # float32, as infer.py computes
-        exact.set_weights(model.get_weights())
-        exact.compile(jit_compile=device.xla)
         some = validation.batch(range(min(8, len(validation))), settings.max_seq_length)
-        save_model(settings.output_dir, exact, config, tokenizer, some, progress.history)
+        save_model(settings.output_dir, exact, config, tokenizer, some, saved.progress.history)
     if progress.interrupted:
         say("Stopped", f"after step {progress.step} of {total_steps}; the model so far is in {settings.output_dir}/")
         say("", "To go on: the same command with --resume_from_checkpoint last")
         return 130
 
-    from tfbert import evaluation
-
     with stopwatch("evaluating"):
         print(f"Evaluating on {len(test):,} test reviews ...", flush=True)
-        forward, eval_batch_size = exact.predict_on_batch, settings.per_device_eval_batch_size
-        logits = training.predict(forward, test, settings.max_seq_length, eval_batch_size)
-        metrics = evaluation.evaluate(logits, test.labels, splits.label_names)
-        right = logits.argmax(axis=1) == test.labels
+        logits = {each.seed: logits_of(each, test) for each in runs}
+        metrics = evaluation.evaluate(logits[saved.seed], test.labels, splits.label_names, temperature)
+        metrics["seeds"] = [
+            {
+                "seed": each.seed,
+                "accuracy": float((logits[each.seed].argmax(axis=1) == test.labels).mean()),
+                "validation_accuracy": each.validation_accuracy,
+                "train_seconds": each.progress.train_seconds,
+            }
+            for each in runs
+        ]
+        right = logits[saved.seed].argmax(axis=1) == test.labels
         metrics["accuracy_by_length"] = evaluation.accuracy_by_length(test.full_lengths, right)
         metrics["truncated_share"] = float((test.full_lengths > settings.max_seq_length).mean())
     with stopwatch("baseline"):
@@ -117,8 +148,9 @@ def main(argv=None):
         "n_validation": len(validation),
         "n_test": len(test),
         "padding_share": batches.padding_share(),
-        "train_seconds": progress.train_seconds,
-        "first_step_seconds": progress.first_step_seconds,
+        "seed": saved.seed,
+        "train_seconds": saved.progress.train_seconds,
+        "first_step_seconds": saved.progress.first_step_seconds,
         "durations": stopwatch.seconds,
         "model": encoder.name,
         "model_source": encoder.description,
@@ -140,11 +172,12 @@ def main(argv=None):
         "data": data,
         "weights_line": weights_line,
         "label_names": splits.label_names,
+        "published": task.published if data.name == task.dataset_name else (),
         "metrics": metrics,
-        "history": progress.history,
-        "logits": logits,
+        "history": saved.progress.history,
+        "logits": logits[saved.seed],
         "labels": test.labels,
-        "mistakes": evaluation.worst_mistakes(logits, test, splits),
+        "mistakes": evaluation.worst_mistakes(logits[saved.seed] / temperature, test, splits),
     }
     from tfbert import reporting
 
@@ -153,6 +186,9 @@ def main(argv=None):
     shutil.rmtree(Path(settings.output_dir, "checkpoints"))
 
     print()
+    if len(runs) > 1:
+        say("Seeds", evaluation.mean_and_deviation([row["accuracy"] for row in metrics["seeds"]])
+            + f" over {len(runs)} seeds; saved is seed {saved.seed}, the median on held-out reviews")  # fmt: skip
     say("Accuracy", f"{metrics['accuracy']:.2%} on {len(test):,} test reviews "
                     f"(95%: {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})")  # fmt: skip
     say("Baseline", f"{metrics['baseline_accuracy']:.2%} by TF-IDF + logistic regression on the same reviews")
@@ -162,10 +198,32 @@ def main(argv=None):
     say("Try", f'python infer.py {model_dir}"This movie is absolutely wonderful and inspiring."')
 
 
-def say(name, text):
-    width = max(shutil.get_terminal_size().columns, 40)
-    print(textwrap.fill(text, width, initial_indent=f"{name:9} ", subsequent_indent=" " * 10,
-                        break_on_hyphens=False, break_long_words=False), flush=True)  # fmt: skip
+@dataclass
+class Run:
+    """What one seed gave: its Progress and its final weights."""
+
+    seed: int
+    progress: object
+    weights: list
+
+    @property
+    def validation_accuracy(self):
+        rows = [row for row in self.progress.history if "validation_accuracy" in row]
+        best = self.progress.best
+        return (next(row for row in rows if row["step"] == best["step"]) if best else rows[-1])["validation_accuracy"]
+
+
+def median_run(runs):
+    """The Run in the middle by accuracy on held-out reviews; of two in the middle, the lower one."""
+    return sorted(runs, key=lambda run: run.validation_accuracy)[(len(runs) - 1) // 2]
+
+
+def class_weights(settings, labels):
+    """Balanced weights of the labels where asked for, else None. labels: int (N,)."""
+    if settings.class_weights == "none":
+        return None
+    counts = np.bincount(labels)
+    return (len(labels) / (len(counts) * counts)).astype(np.float32)
 
 
 def check_output_dir(settings):
@@ -190,7 +248,7 @@ def check_output_dir(settings):
         foreign |= there & checkpoints.OUTPUT_FILES
     if foreign:
         raise UserError(f"--output_dir {folder} holds {min(foreign)}, which train.py did not write: choose another")
-    unfinished = list(folder.glob("checkpoints/step-*"))
+    unfinished = list(folder.glob("checkpoints/*/step-*"))
     if settings.resume_from_checkpoint == "last" and not unfinished:
         raise UserError(f"--resume_from_checkpoint last: {folder} holds no checkpoint")
     if not (settings.overwrite_output_dir or settings.resume_from_checkpoint):
@@ -203,10 +261,11 @@ def check_output_dir(settings):
             raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
 
 
-def check_disk_space(folder, model):
-    """Refuses, before hours of training, a disk too small for a checkpoint, its successor and the saved model."""
+def check_disk_space(folder, model, seeds):
+    """Refuses, before hours of training, a disk too small for the checkpoints, a successor and the saved model."""
     weights = 4 * model.count_params()
-    needed, free = 9 * weights, shutil.disk_usage(folder).free  # 3 for each checkpoint; HDF5, safetensors and ONNX
+    needed = (3 * seeds + 6) * weights  # 3 for each checkpoint; HDF5, safetensors and ONNX
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(f"--output_dir {folder}: {free / 1e6:,.1f} MB free, but this run needs {needed / 1e6:,.1f} MB")
 
@@ -239,22 +298,25 @@ def choose_size(settings, device, config):
     return words + (": " + " ".join(f"--{name} {value}" for name, value in chosen.items()) if chosen else "")
 
 
-def expected_duration(config, device, batches, validation, test, total_steps):
+def expected_duration(settings, config, device, batches, validation, test, total_steps):
     """In words, from the count of floating-point operations and the speed of a matrix product on this device."""
     width, inner = config.hidden_size, config.intermediate_size
     per_token = 2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner)
     epoch_tokens = batches.tokens()[1]
     forward = int(test.lengths.sum()) + 5 * int(validation.lengths.sum())
     tokens = 3 * epoch_tokens * total_steps / batches.steps_per_epoch / device.team.size + forward
+    tokens *= settings.seeds
     rate = 0.45 * matmul_rate(device.precision)  # the share of it that training reaches
     return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"
 
 
-def run_facts(settings, encoder, data, batches):
+def run_facts(settings, seed, encoder, data, batches):
     """What a run and its continuation must share for the continuation to end where the run would have."""
-    names = ("seed", "max_seq_length", "truncation", "num_train_epochs", "learning_rate", "warmup_ratio",
-             "weight_decay", "max_grad_norm", "hidden_dropout", "attention_dropout")  # fmt: skip
+    names = ("max_seq_length", "truncation", "head_share", "num_train_epochs", "learning_rate", "warmup_ratio",
+             "weight_decay", "max_grad_norm", "layerwise_lr_decay", "hidden_dropout", "attention_dropout",
+             "label_smoothing", "class_weights", "gradient_accumulation_steps")  # fmt: skip
     return {name: getattr(settings, name) for name in names} | {
+        "seed": seed,
         "model": encoder.name,
         "dataset": data.name,
         "training reviews": len(batches.examples),

@@ -33,7 +33,9 @@ def test_the_config_names_the_labels(trained):
     assert config["id2label"] == {"0": "negative", "1": "positive"}
     assert config["label2id"] == {"negative": 0, "positive": 1}
     assert config["architectures"] == ["BertForSequenceClassification"]
-    assert config["tfbert"] == {"max_seq_length": 64, "truncation": "head+tail"}
+    reading = {name: value for name, value in config["tfbert"].items() if name != "temperature"}
+    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25}
+    assert 0.1 <= config["tfbert"]["temperature"] <= 10
 
 
 def test_the_figures_are_those_of_the_saved_model(trained, dataset_folder):
@@ -80,7 +82,7 @@ def test_the_saved_folders_hold_the_same_weights(trained):
     [
         (["README.md"], "holds README.md, which train.py did not write"),
         (["tf_model.h5", "model.safetensors"], "holds model.safetensors, which train.py did not write"),
-        (["checkpoints/step-00000003/state.json"], "holds an unfinished run: go on with --resume_from_checkpoint last"),
+        (["checkpoints/seed-42/step-00000003/state.json"], "holds an unfinished run: go on with --resume_from_checkpoint last"),
     ],
 )
 def test_what_stands_in_the_output_folder_is_not_lost(files, message, tmp_path):
@@ -145,7 +147,7 @@ def test_ctrl_c_saves_what_was_learnt(dataset_folder, tmp_path):
     assert process.returncode == 130, error
     assert "--resume_from_checkpoint last" in output and "Traceback" not in error
     assert Predictor(tmp_path / "model")(["a good film"])[0]["label"] in ("negative", "positive")
-    assert len(os.listdir(tmp_path / "model" / "checkpoints")) == 1
+    assert len(list((tmp_path / "model" / "checkpoints").glob("seed-42/step-*"))) == 1
 
 
 # infer.py

@@ -1,7 +1,6 @@
 import json
 import os
 import signal
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from tfbert.batches import Examples, TextEncoder, TrainBatches
 from tfbert.checkpoints import load_classifier
 from tfbert.configs import MULTI_LABEL, read_config
 from tfbert.errors import UserError
+from tfbert.settings import TrainSettings
 from tfbert.weights import get_weights
 
 STEPS = 24
@@ -29,10 +29,8 @@ def data(untrained):
 
 
 def settings(folder, **changes):
-    values = dict(learning_rate=0.01, warmup_ratio=0.1, weight_decay=0.01, max_grad_norm=1.0, logging_steps=4,
-                  eval_steps=12, save_steps=10, per_device_eval_batch_size=16, output_dir=str(folder),
-                  resume_from_checkpoint=None)  # fmt: skip
-    return SimpleNamespace(**(values | changes))
+    values = dict(learning_rate=0.01, logging_steps=4, eval_steps=12, save_steps=10, output_dir=str(folder))
+    return TrainSettings(**(values | changes))
 
 
 def train(data, folder, policy="float32", config=None, callback=None, total_steps=STEPS, xla=False, **changes):
@@ -51,7 +49,7 @@ def train(data, folder, policy="float32", config=None, callback=None, total_step
 
         training.Progress.on_train_batch_end = on_train_batch_end
     try:
-        return model, training.fit(model, batches, data[1], chosen, total_steps, FACTS)
+        return model, training.fit(model, batches, training.evaluation_of(data[1], 64, 16), chosen, total_steps, FACTS)
     finally:
         training.Progress.on_train_batch_end = original
 
@@ -92,7 +90,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(data, tmp_p
 
     _, stopped = train(data, tmp_path / "parts", callback=stop_at_ten, save_steps=1000)
     assert stopped.interrupted and stopped.step == 10
-    assert os.listdir(tmp_path / "parts/checkpoints") == ["step-00000010"]
+    assert os.listdir(tmp_path / "parts/checkpoints/seed-3") == ["step-00000010"]
     resumed, continued = train(data, tmp_path / "parts", resume_from_checkpoint="last")
     assert continued.step == STEPS and not continued.interrupted
     ours, theirs = get_weights(resumed), get_weights(whole)
@@ -103,29 +101,28 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(data, tmp_p
 
 def test_checkpoints_are_written_on_time_and_only_the_last_is_kept(data, tmp_path):
     seen = set()
-    train(data, tmp_path, callback=lambda progress: seen.update(os.listdir(tmp_path / "checkpoints"))
-          if (tmp_path / "checkpoints").exists() else None)  # fmt: skip
+    train(data, tmp_path, callback=lambda progress: seen.update(os.listdir(tmp_path / "checkpoints/seed-3"))
+          if (tmp_path / "checkpoints/seed-3").exists() else None)  # fmt: skip
     assert seen == {"step-00000010", "step-00000020"}
-    assert os.listdir(tmp_path / "checkpoints") == ["step-00000024"]
+    assert os.listdir(tmp_path / "checkpoints/seed-3") == ["step-00000024"]
 
 
 def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
     train(data, tmp_path)
-    state = tmp_path / "checkpoints/step-00000024/state.json"
+    state = tmp_path / "checkpoints/seed-3/step-00000024/state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"run": {"seed": 4}}))
     with pytest.raises(UserError, match="is of a run with seed 4, not 3"):
         train(data, tmp_path, resume_from_checkpoint="last")
 
 
-@pytest.mark.parametrize("which", ["last", "nowhere"])
-def test_a_missing_checkpoint_is_a_clear_error(data, tmp_path, which):
+def test_a_missing_checkpoint_is_a_clear_error(data, tmp_path):
     with pytest.raises(UserError, match="--resume_from_checkpoint"):
-        train(data, tmp_path, resume_from_checkpoint=which)
+        train(data, tmp_path, resume_from_checkpoint="nowhere")
 
 
 def test_a_cut_checkpoint_is_a_clear_error(data, tmp_path):
     train(data, tmp_path)
-    variables = tmp_path / "checkpoints/step-00000024/variables.npz"
+    variables = tmp_path / "checkpoints/seed-3/step-00000024/variables.npz"
     variables.write_bytes(variables.read_bytes()[:5000])
     with pytest.raises(UserError, match="not a checkpoint"):
         train(data, tmp_path, resume_from_checkpoint="last")

@@ -62,6 +62,16 @@ class TextEncoder:
             return ids
         return ids[: self.head] + ids[len(ids) - self.tail :]
 
+    def chunks(self, texts):
+        """Their ids whole, in pieces of at most max_seq_length with special tokens: a list of lists of int."""
+        room = self.max_seq_length - len(self.prefix) - len(self.suffix)
+        encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
+        return [
+            self.prefix + encoding.ids[start : start + room] + self.suffix
+            for encoding in encodings
+            for start in range(0, len(encoding.ids), room)
+        ]
+
     def fingerprint(self):
         """Changes when the same text would get other ids."""
         state = (__version__, self.tokenizer.to_str(), self.max_seq_length, self.head, self.tail)
@@ -80,8 +90,9 @@ class Examples:
         ]
         self.starts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.chunks])
         self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.chunks]).astype(np.int32)
-        self.full_lengths = np.asarray(dataset.data.column("full_length"), np.int32)
-        self.labels = np.asarray(dataset.data.column("label"), np.int32)
+        if "label" in dataset.column_names:
+            self.full_lengths = np.asarray(dataset.data.column("full_length"), np.int32)
+            self.labels = np.asarray(dataset.data.column("label"), np.int32)
 
     @classmethod
     def tokenized(cls, dataset, encoder, description):
@@ -96,6 +107,22 @@ class Examples:
             remove_columns=["text"],
             features=Features({"label": dataset.features["label"], **columns}),
             new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
+            desc=description,
+        )
+        return cls(mapped)
+
+    @classmethod
+    def chunked(cls, dataset, encoder, description):
+        """Tokenizes a `datasets.Dataset` with the column text into pieces, which have no labels."""
+        from datasets import Features, List, Value, enable_progress_bars
+
+        enable_progress_bars()
+        mapped = dataset.map(
+            lambda batch: {"input_ids": encoder.chunks(batch["text"])},
+            batched=True,
+            remove_columns=["text"],
+            features=Features({"input_ids": List(Value("int32"))}),
+            new_fingerprint=f"{dataset._fingerprint}-chunks-{encoder.fingerprint()}",
             desc=description,
         )
         return cls(mapped)
@@ -154,14 +181,18 @@ class TrainBatches:
             window[:] = window[np.argsort(self.examples.lengths[window], kind="stable")]
         return rng.permutation(rows.reshape(self.steps_per_epoch, self.batch_size))
 
-    def stream(self, first_step=0):
-        """Yields (inputs, labels) for step first_step and all that follow, without end."""
+    def rows(self, first_step=0):
+        """Yields the rows of step first_step and of all that follow, without end, int64 (B,)."""
         epoch, skip = divmod(first_step, self.steps_per_epoch)
         while True:
-            for rows in self.epoch(epoch)[skip:]:
-                rows = np.tile(rows, self.copies)
-                yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
+            yield from self.epoch(epoch)[skip:]
             epoch, skip = epoch + 1, 0
+
+    def stream(self, first_step=0):
+        """Yields (inputs, labels) for step first_step and all that follow, without end."""
+        for rows in self.rows(first_step):
+            rows = np.tile(rows, self.copies)
+            yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
 
     def tokens(self, epoch=0):
         """How many tokens an epoch holds, and how many with its padding."""

@@ -22,14 +22,25 @@ def load_classifier(folder, config=None, policy="float32", new_pooler=False):
     config: a config.json dict to use in place of the folder's, such as one with other labels.
     policy: a Keras dtype policy. Raises UserError as the parts above do.
     """
-    config = config or read_config(folder)
-    model = new_classifier(config, policy, folder)
-    weights, path = read_weights(folder)
-    if new_pooler:
-        weights = {name: value for name, value in weights.items() if LAYOUTS[config["model_type"]].pooler.split(".", 1)[-1] not in name}
-    new = set_weights(model, weights, path)
+    model = new_classifier(config or read_config(folder), policy, folder)
+    return model, fill(model, folder, new_pooler)
 
-    prefix = LAYOUTS[config["model_type"]].prefix
+
+def load_masked_lm(folder, config=None, policy="float32"):
+    """As load_classifier, but a MaskedLanguageModel."""
+    from tfbert.masked_lm import MaskedLanguageModel
+
+    model = new_model(MaskedLanguageModel, config or read_config(folder), policy, folder)
+    return model, fill(model, folder)
+
+
+def fill(model, folder, new_pooler=False):
+    """Sets a model's weights to those in `folder`; returns one line on what is new and what was left aside."""
+    weights, path = read_weights(folder)
+    prefix = LAYOUTS[model.config.model_type].prefix
+    if new_pooler:
+        weights = {name: value for name, value in weights.items() if LAYOUTS[model.config.model_type].pooler.split(".", 1)[-1] not in name}
+    new = set_weights(model, weights, path)
     used = {name.removeprefix(prefix) for _, names, _ in entries(model) for name in names}
     unused = {name.removeprefix(prefix) for name in weights} - used
     aside = sorted({name.split(".")[0] for name in unused if re.match(LEFT_ASIDE, name)} - {"embeddings"})
@@ -41,19 +52,23 @@ def load_classifier(folder, config=None, policy="float32", new_pooler=False):
         parts.append("new: " + ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in new)))
     if aside + strange:
         parts.append("left aside: " + ", ".join(aside + strange))
-    return model, "; ".join(parts)
+    return "; ".join(parts)
 
 
 def new_classifier(config, policy="float32", source="config.json"):
     """A SequenceClassifier with random weights from a config.json dict."""
-    import keras
-
     from tfbert.modeling import SequenceClassifier
+
+    return new_model(SequenceClassifier, config, policy, source)
+
+
+def new_model(model_class, config, policy, source):
+    import keras
 
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)  # every layer inside takes the policy that stands when it is made
     try:
-        model = SequenceClassifier(model_config(config, source))
+        model = model_class(model_config(config, source))
         model.build()
     finally:
         keras.config.set_dtype_policy(previous)
@@ -74,6 +89,13 @@ def save_classifier(folder, weights, config, tokenizer):
     for place in (folder, pytorch):
         write_json(Path(place, "config.json"), config)
         save_tokenizer(tokenizer, place)
+
+
+def save_encoder(folder, weights, config, tokenizer):
+    """Writes what --model_name_or_path takes, and transformers' AutoModelForMaskedLM with PyTorch."""
+    write_safetensors(weights, Path(folder, "model.safetensors"))
+    write_json(Path(folder, "config.json"), config)
+    save_tokenizer(tokenizer, folder)
 
 
 def load_tokenizer(folder, max_seq_length, config):

@@ -182,10 +182,7 @@ def classifier_config(config, label_names, problem_type, settings=None):
         "problem_type": problem_type,
     }
     if settings:
-        names = CONFIG_NAMES.get(config["model_type"], {})
-        config[names.get("attention_probs_dropout_prob", "attention_probs_dropout_prob")] = settings.attention_dropout
-        if settings.hidden_dropout is not None:
-            config[names.get("hidden_dropout_prob", "hidden_dropout_prob")] = settings.hidden_dropout
+        config = with_dropout(config, settings)
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
                             "head_share": settings.head_share}  # fmt: skip
         head = {"pooling": settings.pooling} if settings.pooling != "first" else {}
@@ -194,3 +191,12 @@ def classifier_config(config, label_names, problem_type, settings=None):
         if head:
             config["tfbert"]["head"] = head
     return config
+
+
+def with_dropout(config, settings):
+    """A copy of a config.json dict with the dropouts of the settings, where they say one."""
+    names = CONFIG_NAMES.get(config["model_type"], {})
+    dropouts = {"attention_probs_dropout_prob": settings.attention_dropout}
+    if settings.hidden_dropout is not None:
+        dropouts["hidden_dropout_prob"] = settings.hidden_dropout
+    return config | {names.get(name, name): value for name, value in dropouts.items()}

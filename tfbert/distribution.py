@@ -123,7 +123,7 @@ def fit(model, team, stream, signature, steps, callback):
     model.stop_training = False
     for number, batch in zip(range(steps), parts(stream, signature, team)):
         callback.on_train_batch_begin(number)
-        callback.on_train_batch_end(number, step(batch, tf.constant(float(callback.interrupted))))
+        callback.on_train_batch_end(number, step(batch, tf.constant(float(callback.stop_asked))))
         if model.stop_training:
             return
 

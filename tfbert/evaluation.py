@@ -34,15 +34,38 @@ def expected_calibration_error(probabilities, labels):
     return float((count / count.sum() * np.abs(confidence - accuracy)).sum())
 
 
-def evaluate(logits, labels, label_names):
+def fit_temperature(logits, labels):
+    """The divisor of the logits that makes these labels most likely (Guo et al. 2017, arXiv:1706.04599, section 4.2).
+
+    Fitted on reviews that the model did not learn from. It changes confidence, never a label. logits: float (N, L);
+    labels: int (N,), or float (N, L) where several may hold.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def cross_entropy(log_temperature):
+        scaled = np.float64(logits) / math.exp(log_temperature)
+        if labels.ndim == 2:
+            return (np.logaddexp(0, scaled) - labels * scaled).mean()
+        return (np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(labels)), labels]).mean()
+
+    return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(0.1), math.log(10)), method="bounded").x)
+
+
+def mean_and_deviation(shares):
+    """In words: the mean of several shares and, in points, their standard deviation (that of a sample)."""
+    return f"{np.mean(shares):.2%} +- {100 * np.std(shares, ddof=1):.2f}"
+
+
+def evaluate(logits, labels, label_names, temperature=1.0):
     """All figures of a single-label test, and the curves that the plots need, as a dict.
 
-    logits: float (N, L); labels: int (N,). ROC AUC and F1 are those of the second label where there are
+    logits: float (N, L); labels: int (N,); temperature: what fit_temperature gave: confidence and its error are those
+    of logits / temperature, the error without it is ece_before. ROC AUC and F1 are those of the second label where there are
     two, macro averages where there are more.
     """
     from sklearn import metrics
 
-    probabilities = softmax(logits)
+    probabilities, before = softmax(logits / temperature), softmax(logits)
     predicted, count = probabilities.argmax(axis=1), len(labels)
     classes = np.arange(len(label_names))
     right = int((predicted == labels).sum())
@@ -63,7 +86,10 @@ def evaluate(logits, labels, label_names):
         "f1_macro": float(f1.mean()),
         "roc_auc": float(roc_auc),
         "log_loss": float(metrics.log_loss(labels, probabilities, labels=classes)),
+        "log_loss_before": float(metrics.log_loss(labels, before, labels=classes)),
         "ece": expected_calibration_error(probabilities, labels),
+        "ece_before": expected_calibration_error(before, labels),
+        "temperature": temperature,
         "per_class": {
             name: dict(zip(("precision", "recall", "f1", "support"), (float(p), float(r), float(f), int(s))))
             for name, p, r, f, s in zip(label_names, precision, recall, f1, support)

@@ -26,7 +26,7 @@ class TensorFlowAdamW(keras.optimizers.AdamW):
     With several devices, the gradients are clipped after they were summed, so that the step is that of one device.
     """
 
-    shares = {}
+    shares = ()  # of the learning rate, for each variable
 
     def _clip_gradients(self, grads):
         return grads
@@ -46,7 +46,7 @@ class TensorFlowAdamW(keras.optimizers.AdamW):
         import tensorflow as tf
 
         index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, "float32")
-        learning_rate = learning_rate * self.shares.get(variable.path, 1.0)
+        learning_rate = learning_rate * self.shares[index]
         if self._use_weight_decay(variable):
             variable.assign(variable * (1 - learning_rate * self.weight_decay))
         tf.raw_ops.ResourceApplyAdam(

@@ -30,6 +30,7 @@ class Predictor:
         reading = {"max_seq_length": config.max_length} | config_json.get("tfbert", {})
         names = ("max_seq_length", "truncation", "head_share")
         self.encoder = TextEncoder.from_folder(folder, **{name: reading[name] for name in names if name in reading})
+        self.temperature = reading.get("temperature", 1.0)
         self.logits_of_batch = onnx_model(folder, quantize) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32):
@@ -55,7 +56,8 @@ class Predictor:
         return results
 
     def probabilities(self, logits):
-        """Softmax, or a sigmoid for each label where several may hold; float32 (N, L)."""
+        """Softmax, or a sigmoid for each label where several may hold, at the model's temperature; float32 (N, L)."""
+        logits = logits / self.temperature
         if self.multi_label:
             return 1 / (1 + np.exp(-logits))
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn
 
-from tfbert.evaluation import calibration_bins, softmax
+from tfbert.evaluation import calibration_bins, mean_and_deviation, softmax
 from tfbert.files import replaced_file, write_json, write_text
 from tfbert.timing import clock
 
@@ -33,11 +33,12 @@ def write_plots(folder, record):
     """loss.png, accuracy.png, confusion_matrix.png, calibration.png, lengths.png and, for two labels, roc.png."""
     seaborn.set_theme(style="whitegrid", palette="deep")
     metrics, history, label_names = record["metrics"], record["history"], record["label_names"]
-    probabilities, labels = softmax(record["logits"]), record["labels"]
+    labels = record["labels"]
+    before, probabilities = softmax(record["logits"]), softmax(record["logits"] / metrics["temperature"])
     curve(folder, "loss", history, "Cross-entropy", metrics["log_loss"])
     curve(folder, "accuracy", history, "Accuracy", metrics["accuracy"])
     confusion_matrix(folder, metrics, label_names)
-    calibration(folder, probabilities, labels, metrics)
+    calibration(folder, before, probabilities, labels, metrics)
     lengths(folder, metrics)
     if len(label_names) == 2:
         roc(folder, probabilities, labels, metrics, label_names)
@@ -84,12 +85,14 @@ def confusion_matrix(folder, metrics, label_names):
         axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} test reviews")
 
 
-def calibration(folder, probabilities, labels, metrics):
-    confidence, accuracy, count = calibration_bins(probabilities, labels).T
+def calibration(folder, before, probabilities, labels, metrics):
     with Picture(folder, "calibration", (5.5, 5)) as axes:
         low = 1 / probabilities.shape[1]
         axes.plot([low, 1], [low, 1], color="grey", linestyle="--", label="perfect")
-        axes.plot(confidence, accuracy, marker="o", label=f"model (error {metrics['ece']:.3f})")
+        confidence, accuracy, _ = calibration_bins(before, labels).T
+        axes.plot(confidence, accuracy, marker=".", alpha=0.5, label=f"as trained (error {metrics['ece_before']:.3f})")
+        confidence, accuracy, count = calibration_bins(probabilities, labels).T
+        axes.plot(confidence, accuracy, marker="o", label=f"as saved (error {metrics['ece']:.3f})")
         for x, y, n in zip(confidence, accuracy, count):
             axes.annotate(f"{int(n):,}", (x, y), textcoords="offset points", xytext=(6, -12), fontsize=8)
         axes.set(xlabel="confidence", ylabel="share right", title="Calibration (number of reviews at each point)")
@@ -138,12 +141,14 @@ def write_report(path, record):
         f"after {clock(metrics['train_seconds'])} of training on {record['device'].description}. "
         f"That is {compared} TF-IDF with logistic regression on the same reviews.",
         "",
+        *seeds(metrics),
         *table(
-            ["", "accuracy", "F1", "ROC AUC", "log loss", "calibration error", "seconds of training"],
+            ["", "accuracy", "measured or published", "F1", "ROC AUC", "log loss", "calibration error", "training, s"],
             [
                 [
                     metrics["model"],
                     f"{metrics['accuracy']:.4f}",
+                    "here",
                     f"{metrics['f1']:.4f}",
                     f"{metrics['roc_auc']:.4f}",
                     f"{metrics['log_loss']:.4f}",
@@ -153,14 +158,14 @@ def write_report(path, record):
                 [
                     "TF-IDF + logistic regression",
                     f"{metrics['baseline_accuracy']:.4f}",
-                    "",
-                    "",
-                    "",
-                    "",
+                    "here",
+                    *[""] * 4,
                     f"{metrics['baseline_seconds']:.0f}",
                 ],
+                *[[name, f"{share:.4f}", source, *[""] * 5] for name, share, source in record["published"]],
             ],
         ),  # fmt: skip
+        *(["", "Published figures are for all 25,000 training and all 25,000 test reviews."] if record["published"] else []),
         "",
         "## What was done",
         "",
@@ -219,7 +224,17 @@ def write_report(path, record):
         "## How far its confidence can be trusted",
         "",
         f"A calibration error of {metrics['ece']:.3f} means that, on average over 15 bins, the stated confidence is "
-        f"{metrics['ece'] * 100:.1f} points away from the share of reviews that are right.",
+        f"{metrics['ece'] * 100:.1f} points away from the share of reviews that are right. Logits are divided by a "
+        f"temperature of {metrics['temperature']:.2f} first, which was fitted on the held-out part of train and changes "
+        "no label:",
+        "",
+        *table(
+            ["", "calibration error", "log loss"],
+            [
+                ["as trained", f"{metrics['ece_before']:.4f}", f"{metrics['log_loss_before']:.4f}"],
+                ["with the temperature, as infer.py says it", f"{metrics['ece']:.4f}", f"{metrics['log_loss']:.4f}"],
+            ],
+        ),
         "",
         f"![calibration]({plots}/calibration.png)",
         *([f"![ROC]({plots}/roc.png)"] if len(metrics["per_class"]) == 2 else []),
@@ -245,6 +260,27 @@ def write_report(path, record):
         "",
     ]
     write_text(path, "\n".join(lines))
+
+
+def seeds(metrics):
+    """Mean, deviation and a table of the runs, where there were several."""
+    rows = metrics["seeds"]
+    if len(rows) == 1:
+        return []
+    return [
+        f"**{mean_and_deviation([row['accuracy'] for row in rows])} over {len(rows)} seeds** (mean and standard "
+        f"deviation). Saved, and described below, is seed {metrics['seed']}, the median by accuracy on held-out reviews.",
+        "",
+        *table(
+            ["seed", "test accuracy", "held-out accuracy", "training, s"],
+            [
+                [str(row["seed"]), f"{row['accuracy']:.4f}", f"{row['validation_accuracy']:.4f}",
+                 f"{row['train_seconds']:.0f}"]
+                for row in rows
+            ],
+        ),
+        "",
+    ]  # fmt: skip
 
 
 def mistakes(rows, excerpt_words):
@@ -315,6 +351,7 @@ model = TFAutoModelForSequenceClassification.from_pretrained("{settings.output_d
 logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logits
 ```
 
+Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as infer.py does.
 Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps what training
 kept ({settings.truncation}).
 

@@ -23,26 +23,18 @@ def option(default, help, choices=None, above=None, at_least=None, below=None, a
 
 
 @dataclass
-class TrainSettings:
-    """Fine-tune a BERT-family encoder on a text classification task."""
+class RunSettings:
+    """What train.py and pretrain.py have in common; None is filled in by the job's size and the encoder's width."""
 
     # what to learn, from what
     task_name: str = option("imdb", "the task: imdb")
     model_name_or_path: str | None = option(None, "a folder or a Hub id; default google-bert/bert-base-uncased")
     dataset_name: str | None = option(None, "a folder or a Hub id; default stanfordnlp/imdb")
     max_train_samples: int | None = option(None, "train on this many reviews, drawn by --seed", at_least=8)
-    max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
     validation_samples: int | None = option(None, "held out of train for the curves; default: 1 in 25", at_least=2)
-
-    # how text becomes tokens
     max_seq_length: int | None = option(None, "tokens per review; default 512 on a GPU, 256 on a CPU", at_least=8)
-    truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
 
-    head_share: float = option(0.25, "of what head+tail keeps (Sun et al. 2019: a quarter)", at_least=0, at_most=1)
-    pooling: str = option("first", "the vector that is classified: of the first token, or the mean", choices=("first", "mean"))
-    pooler: str = option("kept", "the encoder's pooler", choices=("kept", "new", "none"))
-
-    # how it learns; None is filled in by the job's size and the encoder's width
+    # how it learns
     num_train_epochs: float | None = option(None, "passes over the reviews; default 3 on a GPU, 1 on a CPU", above=0)
     per_device_train_batch_size: int | None = option(
         None, "reviews in a step; default 32 on a GPU, else 16", at_least=1
@@ -54,9 +46,8 @@ class TrainSettings:
     hidden_dropout: float | None = option(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
     layerwise_lr_decay: float = option(1.0, "factor of the rate from layer to layer", above=0, at_most=1)
-    label_smoothing: float = option(0.0, "share", at_least=0, below=1)
+    gradient_accumulation_steps: int = option(1, "steps whose gradients make one update", at_least=1)
     ema: float = option(0.0, "momentum of weight averaging", at_least=0, below=1)
-    r_drop: float = option(0.0, "weight", at_least=0)
     seed: int = option(42, "of samples, order, dropout and new weights", at_least=0, at_most=2**32 - 1)
 
     # how it runs
@@ -66,12 +57,37 @@ class TrainSettings:
     logging_steps: int = option(10, "steps between progress lines", at_least=1)
     eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)
     save_steps: int | None = option(None, "steps between checkpoints; default: as validations", at_least=1)
-
-    # where results go
+    load_best_model_at_end: bool = option(False, "keep the weights of the lowest validation loss, not the last ones")
+    early_stopping_patience: int | None = option(
+        None, "end after this many validations without a lower loss, and keep the best weights", at_least=1
+    )
     output_dir: str = option("output", "model, tokenizer, metrics and checkpoints")
     overwrite_output_dir: bool = option(False, "replace the model that stands in output_dir")
-    excerpt_words: int = option(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
     resume_from_checkpoint: str | None = option(None, "'last', or a checkpoint folder")
+
+
+@dataclass
+class TrainSettings(RunSettings):
+    """Fine-tune a BERT-family encoder on a text classification task."""
+
+    max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
+    truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
+    head_share: float = option(0.25, "of what head+tail keeps (Sun et al. 2019: a quarter)", at_least=0, at_most=1)
+    pooling: str = option("first", "the vector that is classified", choices=("first", "mean"))
+    pooler: str = option("kept", "the encoder's pooler", choices=("kept", "new", "none"))
+    label_smoothing: float = option(0.0, "share", at_least=0, below=1)
+    r_drop: float = option(0.0, "weight", at_least=0)
+    class_weights: str = option("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
+    seeds: int = option(1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1)
+    excerpt_words: int = option(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
+
+
+@dataclass
+class PretrainSettings(RunSettings):
+    """Go on with an encoder's masked language modelling on a task's own texts, without their labels."""
+
+    unsupervised: bool = option(False, "use the data set's unsupervised split too")
+    output_dir: str = option("pretrained", "the encoder and its tokenizer, and checkpoints")
 
 
 def parse(settings_class, argv, positional=None):

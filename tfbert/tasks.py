@@ -21,6 +21,7 @@ class Task:
     label_names: dict = field(default_factory=dict)  # the data's names -> the names that users read
     problem_type: str = "single_label_classification"
     metric: str = "accuracy"
+    published: tuple = ()  # what others reached: (model and recipe, accuracy, source)
 
 
 TASKS = {
@@ -29,6 +30,11 @@ TASKS = {
         title="sentiment of movie reviews",
         dataset_name="stanfordnlp/imdb",
         label_names={"neg": "negative", "pos": "positive"},
+        published=(
+            ("bert-base-uncased, 512 tokens, head+tail", 0.9458, "Sun et al. 2019, arXiv:1905.05583, table 2"),
+            ("the same after masked language modelling on IMDb", 0.9563, "Sun et al. 2019, BERT-ITPT-FiT"),
+            ("distilbert-base-uncased", 0.9282, "Sanh et al. 2019, arXiv:1910.01108, table 2"),
+        ),
     ),
 }
 
@@ -57,13 +63,7 @@ def load_splits(task, source, settings):
     whichever source they come from. settings: those called *_samples, and the seed. Raises UserError where splits,
     columns or labels do not fit.
     """
-    from datasets import disable_progress_bars, load_dataset
-
-    disable_progress_bars()
-    try:
-        data = load_dataset(source.folder, verification_mode="no_checks")
-    except Exception as error:  # the builders raise errors of many libraries
-        raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
+    data = read_splits(source)
     for split in ("train", "test"):
         if split not in data:
             raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
@@ -77,20 +77,58 @@ def load_splits(task, source, settings):
     check_labels(train, label_names, f"the training texts of {source.name}")
     check_labels(test, label_names, f"the test texts of {source.name}")
 
-    wanted = min(settings.max_train_samples or len(train), len(train))
-    held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
-    if held_out > len(train) // 2:
-        raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
-    order = drawn_order(train, settings.seed)
+    drawn, held_out = hold_out(train, settings)
     splits = Splits(
-        train=train.select(order[held_out : held_out + wanted]),
-        validation=train.select(order[:held_out]),
+        train=drawn,
+        validation=held_out,
         test=test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples]),
         label_names=label_names,
     )
     check_labels(splits.train, label_names, "--max_train_samples: the training texts drawn")
     check_labels(splits.test, label_names, "--max_eval_samples: the test texts drawn")
     return splits
+
+
+def load_texts(task, source, settings):
+    """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
+
+    The reviews held out of train are those that load_splits holds out with the same settings; test is not touched.
+    """
+    from datasets import concatenate_datasets
+
+    data = read_splits(source)
+    wanted = ["train"] + ["unsupervised"] * settings.unsupervised
+    for split in wanted:
+        if split not in data:
+            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
+        if task.text_column not in data[split].column_names:
+            known = ", ".join(data[split].column_names)
+            raise UserError(f"data set {source.name}: no column {task.text_column}; the columns are {known}")
+    train, *more = (data[split].select_columns(task.text_column).rename_columns({task.text_column: "text"})
+                    if task.text_column != "text" else data[split].select_columns("text") for split in wanted)  # fmt: skip
+    train, held_out = hold_out(train, settings)
+    return concatenate_datasets([train, *more]), held_out
+
+
+def read_splits(source):
+    """The `datasets.DatasetDict` in the folder of `source`."""
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    try:
+        return load_dataset(source.folder, verification_mode="no_checks")
+    except Exception as error:  # the builders raise errors of many libraries
+        raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
+
+
+def hold_out(train, settings):
+    """Two parts of the training split: the texts to learn from, and those held out."""
+    wanted = min(settings.max_train_samples or len(train), len(train))
+    held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
+    if held_out > len(train) // 2:
+        raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
+    order = drawn_order(train, settings.seed)
+    return train.select(order[held_out : held_out + wanted]), train.select(order[:held_out])
 
 
 def normalised(dataset, task, source):

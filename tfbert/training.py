@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import time
@@ -22,57 +23,89 @@ from tfbert.optimizer import AdamW, WarmupLinearDecay
 from tfbert.timing import clock
 
 
-def compile_model(model, settings, total_steps, xla):
-    """AdamW with warmup and linear decay; biases and LayerNorm do not decay; loss scaling under float16."""
-    schedule = WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * total_steps), total_steps)
-    optimizer = AdamW(
-        schedule, weight_decay=settings.weight_decay, epsilon=1e-6, global_clipnorm=settings.max_grad_norm,
-        use_ema=settings.ema > 0, ema_momentum=settings.ema,
-    )
-    depth = model.config.num_hidden_layers
-    for variable in model.trainable_variables:
-        parts = variable.path.split("/")
-        layer = next((int(part[6:]) + 1 for part in parts if part.startswith("layer_")), None)
-        if layer is None:
-            layer = 0 if "embeddings" in parts else depth + 1
-        optimizer.shares = optimizer.shares | {variable.path: settings.layerwise_lr_decay ** (depth + 1 - layer)}
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    if model.config.problem_type == MULTI_LABEL:
-        loss, accuracy = keras.losses.BinaryCrossentropy(from_logits=True), keras.metrics.BinaryAccuracy(threshold=0.0)
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        if settings.label_smoothing or settings.r_drop:
-            def loss(labels, logits):
-                hot = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), model.config.num_labels)
-                hot = hot * (1 - settings.label_smoothing) + settings.label_smoothing / model.config.num_labels
-                value = ops.mean(ops.categorical_crossentropy(hot, logits, from_logits=True))
-                if settings.r_drop:
-                    a, b = ops.split(ops.log_softmax(logits), 2)
-                    kl = ops.sum((ops.exp(a) - ops.exp(b)) * (a - b), axis=-1) / 2
-                    value += settings.r_drop * ops.mean(kl)
-                return value
-        accuracy = keras.metrics.SparseCategoricalAccuracy()
+def compile_model(model, settings, total_steps, xla, class_weights=None):
+    """Optimizer, loss and accuracy of a SequenceClassifier. class_weights: float (L,), factors of the loss, or None."""
+    several = model.config.problem_type == MULTI_LABEL
+    accuracy = keras.metrics.BinaryAccuracy(threshold=0.0) if several else keras.metrics.SparseCategoricalAccuracy()
     accuracy.name = "accuracy"
-    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
+    if several:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    else:
+        loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights, settings.r_drop)
+    model.compile(new_optimizer(model, settings, total_steps), loss, metrics=[accuracy], jit_compile=xla)
 
 
-def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_DEVICE):
+def classifier_loss(num_labels, smoothing=0.0, class_weights=None, r_drop=0.0):
+    """Cross-entropy of labels, int (B,), and logits, float (B, L): float (B,).
+
+    smoothing: the share of the target that goes to all labels alike (Szegedy et al. 2016, arXiv:1512.00567, section
+    7). class_weights: as in compile_model.
+    """
+
+    def loss(labels, logits):
+        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        targets = ops.one_hot(labels, num_labels) * (1 - smoothing) + smoothing / num_labels
+        losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
+        if r_drop:
+            a, b = ops.split(ops.log_softmax(logits), 2)
+            kl = ops.sum((ops.exp(a) - ops.exp(b)) * (a - b), axis=-1) / 2
+            losses += r_drop * ops.mean(kl)
+        return losses if class_weights is None else losses * ops.take(class_weights, labels)
+
+    return loss
+
+
+def new_optimizer(model, settings, total_steps):
+    """AdamW with warmup and linear decay; biases and LayerNorm do not decay.
+
+    The learning rate falls by settings.layerwise_lr_decay from each layer to the one below it, down to the embeddings
+    (Howard and Ruder 2018, arXiv:1801.06146, section 3.2; Sun et al. 2019, arXiv:1905.05583, section 5.3.4).
+    """
+    steps = total_steps // settings.gradient_accumulation_steps
+    schedule = WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * steps), steps)
+    accumulated = settings.gradient_accumulation_steps
+    optimizer = AdamW(
+        schedule,
+        weight_decay=settings.weight_decay,
+        epsilon=1e-6,
+        global_clipnorm=settings.max_grad_norm,
+        gradient_accumulation_steps=accumulated if accumulated > 1 else None,
+        use_ema=settings.ema > 0,
+        ema_momentum=settings.ema,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    depth = model.config.num_hidden_layers
+    optimizer.shares = tuple(
+        settings.layerwise_lr_decay ** (depth + 1 - layer_of(variable, depth)) for variable in model.trainable_variables
+    )
+    return optimizer
+
+
+def layer_of(variable, depth):
+    """0 for the embeddings, 1 to `depth` for the blocks, depth + 1 for the head; all of ALBERT's are one block."""
+    if number := re.search(r"/layer_(\d+)/", variable.path):
+        return int(number[1]) + 1
+    return 0 if "embeddings/" in variable.path else depth + 1
+
+
+def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEVICE):
     """Trains up to `total_steps`, resuming where settings say so.
 
-    batches: TrainBatches; validation: Examples; run_facts: what must agree between a run and its
-    continuation, and between machines, a dict; team: the devices, whose scope the model was made in.
+    batches: TrainBatches; evaluate: a function from `forward`, which takes inputs to logits, to loss and accuracy on
+    what is held out; run_facts: what must agree between a run and its continuation, and between machines, a dict;
+    team: the devices, whose scope the model was made in.
     Returns the Progress, with its history and whether it was interrupted.
     """
-    checkpoints = Path(settings.output_dir, "checkpoints")
+    checkpoints = Path(settings.output_dir, "checkpoints", f"seed-{run_facts['seed']}")
     with team.scope():
         model.optimizer.build(model.trainable_variables)
-    progress = Progress(model, batches, validation, settings, total_steps, checkpoints, run_facts, team)
+    progress = Progress(model, batches, evaluate, settings, total_steps, checkpoints, run_facts, team)
     if settings.resume_from_checkpoint and team.cluster.is_chief:
         progress.restore(settings.resume_from_checkpoint)
     if len(team.cluster.workers) > 1:
         with lost_workers_explained(progress):
             progress.follow_chief()
-    steps = total_steps - progress.step
+    steps = 0 if progress.ended_early else total_steps - progress.step
     if steps > 0:
         with SignalGuard(progress.interrupt), memory_errors_explained(batches, team), lost_workers_explained(progress):
             if team.strategy:
@@ -83,6 +116,8 @@ def fit(model, batches, validation, settings, total_steps, run_facts, team=ONE_D
                 model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
                 if settings.ema:
                     model.optimizer.finalize_variable_values(model.trainable_variables)
+    if not progress.interrupted:
+        progress.take_best()
     return progress
 
 
@@ -131,14 +166,13 @@ def feed(batches, first_step):
 
 
 def signature(batches):
-    """What TensorFlow must know of a batch: its structure, dtypes, and which lengths change."""
+    """What TensorFlow must know of a batch: its structure and dtypes; every size may change."""
     import tensorflow as tf
 
-    ids, labels = (
-        tf.TensorSpec((None, None), tf.int32),
-        tf.TensorSpec((None, *batches.examples.labels.shape[1:]), batches.examples.labels.dtype),
-    )
-    return {"input_ids": ids, "attention_mask": ids}, labels
+    def spec(array):
+        return tf.TensorSpec((None,) * array.ndim, array.dtype)
+
+    return tf.nest.map_structure(spec, next(batches.stream()))
 
 
 def predict(forward, examples, max_seq_length, batch_size):
@@ -150,17 +184,27 @@ def predict(forward, examples, max_seq_length, batch_size):
     return logits
 
 
+def evaluation_of(examples, max_seq_length, batch_size):
+    """The function that `fit` wants, for a classifier and these Examples."""
+
+    def evaluate(forward):
+        logits = predict(forward, examples, max_seq_length, batch_size)
+        return loss_and_accuracy(logits, examples.labels)
+
+    return evaluate
+
+
 class Progress(keras.callbacks.Callback):
     """Prints and records how training goes, validates, writes checkpoints, and stops when asked to."""
 
-    def __init__(self, model, batches, validation, settings, total_steps, checkpoints, run_facts, team):
+    def __init__(self, model, batches, evaluate, settings, total_steps, checkpoints, run_facts, team):
         super().__init__()
         self.set_model(model)
         self.batches = batches
-        self.validation = validation
+        self.evaluate = evaluate
         self.settings = settings
         self.total_steps = total_steps
-        self.checkpoints = checkpoints
+        self.checkpoints = checkpoints  # the folder for them
         self.run_facts = run_facts
         self.team = team
         self.forward = distribution.forward(model) if team.strategy else model.predict_on_batch
@@ -168,7 +212,10 @@ class Progress(keras.callbacks.Callback):
         self.history = []  # one dict a row, the columns of history.csv
         self.train_seconds = 0.0  # without validation and checkpoints
         self.first_step_seconds = None  # with compilation
-        self.interrupted = False
+        self.stop_asked = False  # by a signal, or because validation no longer improves
+        self.interrupted = self.ended_early = False
+        self.keeps_best = settings.load_best_model_at_end or bool(settings.early_stopping_patience)
+        self.best = None  # step, loss and weights of the best validation
         self.window = Window()
 
     def on_train_begin(self, logs=None):
@@ -187,7 +234,7 @@ class Progress(keras.callbacks.Callback):
         if self.team.strategy:  # all machines stop at the same step
             stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
         else:
-            stopping = self.interrupted  # read once: a signal may come at any moment
+            stopping = self.stop_asked  # read once: a signal may come at any moment
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         validates = self.step % self.settings.eval_steps == 0 or self.step == self.total_steps
         saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or stopping
@@ -199,10 +246,11 @@ class Progress(keras.callbacks.Callback):
         self.window.pause()
         if validates and self.team.cluster.is_chief:
             self.validate()
+        if stopping:
+            self.interrupted = not self.ended_early
+            self.model.stop_training = True
         if saves and self.team.cluster.is_chief:
             self.save()
-        if stopping:
-            self.interrupted = self.model.stop_training = True
 
     def log(self, loss, accuracy):
         if not np.isfinite(loss):
@@ -211,8 +259,8 @@ class Progress(keras.callbacks.Callback):
             )
         seconds, steps = self.window.seconds, self.window.steps
         self.train_seconds += seconds
-        reviews = steps * self.batches.batch_size / seconds
-        tokens = reviews * self.batches.tokens_per_row
+        texts = steps * self.batches.batch_size / seconds
+        tokens = texts * self.batches.tokens_per_row
         left = seconds / steps * (self.total_steps - self.step)
         self.history.append({
             "step": self.step,
@@ -220,37 +268,50 @@ class Progress(keras.callbacks.Callback):
             "loss": loss,
             "accuracy": accuracy,
             "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            "reviews_per_second": reviews,
+            "texts_per_second": texts,
             "tokens_per_second": tokens,
         })  # fmt: skip
         print(
             f"step {self.step:5}/{self.total_steps}  loss {loss:.4f}  acc {accuracy:.3f}  "
-            f"{reviews:.1f} reviews/s  {tokens:,.0f} tok/s  {clock(left)} left",
+            f"{texts:.1f} texts/s  {tokens:,.0f} tok/s  {clock(left)} left",
             flush=True,
         )
         self.model.reset_metrics()
         self.window = Window()
 
     def validate(self):
-        logits = predict(
-            self.forward, self.validation, self.batches.max_seq_length, self.settings.per_device_eval_batch_size
-        )
-        loss, accuracy = loss_and_accuracy(logits, self.validation.labels)
+        loss, accuracy = self.evaluate(self.forward)
         row = {"validation_loss": loss, "validation_accuracy": accuracy}
         if self.history and self.history[-1]["step"] == self.step:
             self.history[-1] |= row
         else:
             self.history.append({"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4), **row})
-        print(f"      validation  loss {loss:.4f}  acc {accuracy:.3f}  ({len(logits):,} held-out reviews)", flush=True)
+        print(f"      validation  loss {loss:.4f}  acc {accuracy:.3f}  (held out of train)", flush=True)
+        if self.keeps_best:
+            self.compare_with_best(loss)
+
+    def compare_with_best(self, loss):
+        """Keeps the weights if this is the lowest validation loss; asks for the end if none was for long enough."""
+        if self.best is None or loss < self.best["loss"]:
+            weights = [ops.convert_to_numpy(weight) for weight in self.model.weights]
+            self.best = {"step": self.step, "loss": loss, "weights": weights}
+        since = sum(row["step"] > self.best["step"] for row in self.history if "validation_loss" in row)
+        if since == self.settings.early_stopping_patience:
+            print(f"No lower validation loss than that of step {self.best['step']}: ending early", flush=True)
+            self.stop_asked = self.ended_early = True
 
     def save(self):
-        """Writes checkpoints/step-N: everything that a resumed run needs to go on as if never stopped."""
+        """Writes step-N: everything that a resumed run needs to go on as if never stopped."""
         folder = self.checkpoints / f"step-{self.step:08d}"
         with replaced_folder(folder) as staged:
             variables = all_variables(self.model)
             np.savez(staged / "variables.npz", *[ops.convert_to_numpy(v) for v in variables])
+            if self.best:
+                np.savez(staged / "best.npz", *self.best["weights"])
             state = {
                 "step": self.step,
+                "best": self.best and {name: self.best[name] for name in ("step", "loss")},
+                "ended_early": self.ended_early,
                 "train_seconds": self.train_seconds,
                 "run": self.run_facts,
                 "history": self.history,
@@ -265,19 +326,20 @@ class Progress(keras.callbacks.Callback):
         folder = Path(which)
         if which == "last":
             folder = max(self.checkpoints.glob("step-*"), default=None)
-            if folder is None:
-                raise UserError(f"--resume_from_checkpoint last: {self.checkpoints} holds no checkpoint")
+            if folder is None:  # an earlier seed of the job was not done yet
+                return
         try:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            with np.load(folder / "variables.npz") as stored:
-                values = [stored[name] for name in stored.files]
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            values = read_arrays(folder / "variables.npz")
+            best = state["best"] and state["best"] | {"weights": read_arrays(folder / "best.npz")}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint ({error})") from error
         for name, value in self.run_facts.items():
             if state["run"].get(name) != value:
                 raise UserError(f"{folder} is of a run with {name} {state['run'].get(name)}, not {value}")
         set_variables(self.model, values)
         self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
+        self.best, self.ended_early = best, state["ended_early"]
         print(f"Resumed at step {self.step} from {folder}", flush=True)
 
     def follow_chief(self):
@@ -287,8 +349,14 @@ class Progress(keras.callbacks.Callback):
         self.step = int(step)
         set_variables(self.model, values)
 
+    def take_best(self):
+        """Gives the model the weights of the best validation, where they are kept."""
+        if self.best and self.best["step"] != self.step:
+            self.model.set_weights(self.best["weights"])
+            print(f"Back to the weights of step {self.best['step']}, validation loss {self.best['loss']:.4f}")
+
     def interrupt(self):
-        self.interrupted = True
+        self.stop_asked = True
         print("\nStopping; press Ctrl-C again to stop at once.", flush=True)
 
 
@@ -323,6 +391,11 @@ class SignalGuard:
     def __exit__(self, *exception):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
+
+
+def read_arrays(path):
+    with np.load(path) as stored:
+        return [stored[name] for name in stored.files]
 
 
 def all_variables(model):

@@ -1,0 +1,124 @@
+"""Goes on with an encoder's masked language modelling on a task's own texts, before it is fine-tuned.
+
+usage: python pretrain.py
+       python train.py --model_name_or_path pretrained
+
+Leaves an encoder in pretrained/. Labels and the test split are not read.
+"""
+
+import math
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from tfbert import checkpoints, configs
+from tfbert.batches import Examples, TextEncoder
+from tfbert.console import say
+from tfbert.device import find_device
+from tfbert.errors import UserError, run
+from tfbert.files import replaced_folder, write_csv, write_json
+from tfbert.settings import PretrainSettings, parse
+from tfbert.sources import find_dataset, find_encoder
+from tfbert.tasks import find_task, load_texts
+from tfbert.timing import clock
+
+OUTPUT_FILES = checkpoints.OUTPUT_FILES | {"model.safetensors", "pretraining.json"}
+
+
+def main(argv=None):
+    settings = parse(PretrainSettings, argv)
+    task = find_task(settings.task_name)
+    check_output_dir(settings)
+    encoder = find_encoder(settings.model_name_or_path)
+    config = configs.read_config(encoder.folder)
+    data = find_dataset(settings.dataset_name, task.dataset_name)
+    device = find_device(settings.precision, settings.xla)
+    if device.team.size > 1:
+        raise UserError("pretrain.py uses one GPU: set CUDA_VISIBLE_DEVICES=0")
+    choose_size(settings, device, configs.model_config(config, encoder.folder))
+    say("Task", f"masked language modelling on the texts of {task.name}")
+    say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
+    say("Encoder", encoder.description)
+    say("Data", data.description + (", with its unsupervised split" if settings.unsupervised else ""))
+
+    texts, held_out = load_texts(task, data, settings)
+    tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length, config)
+    if tokenizer.mask_token_id is None:
+        raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
+    text_encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
+    train = Examples.chunked(texts, text_encoder, "tokenizing train")
+    validation = Examples.chunked(held_out, text_encoder, "tokenizing validation")
+
+    import keras  # heavy imports wait until they are needed
+
+    from tfbert import masked_lm, training
+    from tfbert.weights import get_weights
+
+    config = configs.with_dropout(config, settings)
+    keras.utils.set_random_seed(settings.seed)
+    model, weights_line = checkpoints.load_masked_lm(encoder.folder, config, device.policy)
+    batch_size = settings.per_device_train_batch_size
+    batches = masked_lm.MaskedBatches(train, batch_size, settings.max_seq_length, settings.seed, tokenizer)
+    gaps = masked_lm.MaskedBatches(validation, batch_size, settings.max_seq_length, settings.seed, tokenizer)
+    total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
+    settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
+    settings.save_steps = settings.save_steps or settings.eval_steps
+    masked_lm.compile_model(model, training.new_optimizer(model, settings, total_steps), device.xla)
+    say("Weights", weights_line)
+    say("Texts", f"{len(texts):,} in {len(train):,} pieces; {len(held_out):,} held out of train")
+    say("Steps", f"{total_steps:,} of {batch_size} pieces")
+
+    names = ("seed", "max_seq_length", "num_train_epochs", "learning_rate", "warmup_ratio", "weight_decay",
+             "max_grad_norm", "hidden_dropout", "attention_dropout", "layerwise_lr_decay")  # fmt: skip
+    facts = {name: getattr(settings, name) for name in names}
+    facts |= {"model": encoder.name, "dataset": data.name, "pieces": len(train), "pieces in a step": batch_size}
+    progress = training.fit(
+        model, batches, lambda forward: masked_lm.evaluate(forward, gaps), settings, total_steps, facts
+    )
+    if progress.interrupted:
+        say("Stopped", f"after step {progress.step} of {total_steps}")
+        say("", "To go on: the same command with --resume_from_checkpoint last")
+        return 130
+    config["architectures"] = [configs.CLASSES[config["model_type"]] + "ForMaskedLM"]
+    with replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as staged:
+        checkpoints.save_encoder(staged, get_weights(model), config, tokenizer)
+        write_json(staged / "history.json", progress.history)
+        write_csv(staged / "history.csv", progress.history)
+        write_json(staged / "pretraining.json", facts | {"train_seconds": progress.train_seconds, "texts": len(texts)})
+    shutil.rmtree(Path(settings.output_dir, "checkpoints"))
+    last = progress.history[-1]
+    say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
+    say("Time", f"{clock(progress.train_seconds)} of training")
+    say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
+
+
+def check_output_dir(settings):
+    folder = Path(settings.output_dir)
+    if settings.resume_from_checkpoint or settings.overwrite_output_dir:
+        return
+    if list(folder.glob("checkpoints/step-*")):
+        raise UserError(f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
+                        "or start again with --overwrite_output_dir")  # fmt: skip
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}/ is not empty: add --overwrite_output_dir, or another --output_dir")
+
+
+def choose_size(settings, device, config):
+    """Fills in what the command line left open."""
+    chosen = {
+        "learning_rate": 3e-4 if config.hidden_size <= 512 else 5e-5,
+        "max_seq_length": 512 if device.is_gpu else 256,
+        "num_train_epochs": 3.0 if device.is_gpu else 1.0,
+        "per_device_train_batch_size": 32 if device.is_gpu else 16,
+        "hidden_dropout": 0.0 if not device.is_gpu else None,
+    }
+    for name, value in chosen.items():
+        if getattr(settings, name) is None:
+            setattr(settings, name, value)
+    if settings.max_seq_length > config.max_length:
+        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {config.max_length}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
