@@ -18,18 +18,21 @@ from tfbert.console import say
 from tfbert.device import find_device
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
+from tfbert.outputs import check_output_dir
 from tfbert.settings import PretrainSettings, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.tasks import find_task, load_texts
 from tfbert.timing import clock
+from tfbert.weights import LAYOUTS, get_weights, read_weights
 
-OUTPUT_FILES = checkpoints.OUTPUT_FILES | {"model.safetensors", "pretraining.json"}
+OUTPUT_FILES = {"model.safetensors", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
+                "special_tokens_map.json", "added_tokens.json", "pretraining.json", "history.json", "history.csv"}  # fmt: skip
 
 
 def main(argv=None):
     settings = parse(PretrainSettings, argv)
     task = find_task(settings.task_name)
-    check_output_dir(settings)
+    check_output_dir(settings, OUTPUT_FILES, "pretraining.json", "pretraining.json")
     encoder = find_encoder(settings.model_name_or_path)
     config = configs.read_config(encoder.folder)
     data = find_dataset(settings.dataset_name, task.dataset_name)
@@ -53,7 +56,6 @@ def main(argv=None):
     import keras  # heavy imports wait until they are needed
 
     from tfbert import masked_lm, training
-    from tfbert.weights import get_weights
 
     config = configs.with_dropout(config, settings)
     keras.utils.set_random_seed(settings.seed)
@@ -82,7 +84,8 @@ def main(argv=None):
         return 130
     config["architectures"] = [configs.CLASSES[config["model_type"]] + "ForMaskedLM"]
     with replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as staged:
-        checkpoints.save_encoder(staged, get_weights(model), config, tokenizer)
+        weights = pooler_weights(config["model_type"], encoder.folder) | get_weights(model)
+        checkpoints.save_encoder(staged, weights, config, tokenizer)
         write_json(staged / "history.json", progress.history)
         write_csv(staged / "history.csv", progress.history)
         write_json(staged / "pretraining.json", facts | {"train_seconds": progress.train_seconds, "texts": len(texts)})
@@ -93,15 +96,11 @@ def main(argv=None):
     say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
 
 
-def check_output_dir(settings):
-    folder = Path(settings.output_dir)
-    if settings.resume_from_checkpoint or settings.overwrite_output_dir:
-        return
-    if list(folder.glob("checkpoints/step-*")):
-        raise UserError(f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
-                        "or start again with --overwrite_output_dir")  # fmt: skip
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder}/ is not empty: add --overwrite_output_dir, or another --output_dir")
+def pooler_weights(kind, folder):
+    """The pooler of the encoder in `folder`, where it has one; masked language modelling does not change it."""
+    weights, prefix = read_weights(folder)[0], LAYOUTS[kind].prefix
+    named = {prefix + name.removeprefix(prefix): value for name, value in weights.items()}
+    return {name: value for name, value in named.items() if name.startswith(prefix + "pooler")}
 
 
 def choose_size(settings, device, config):

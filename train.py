@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from tfbert.device import find_device, matmul_rate
 from tfbert.distribution import find_cluster
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
+from tfbert.outputs import check_output_dir
 from tfbert.settings import TrainSettings, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.tasks import find_task, load_splits
@@ -36,7 +36,7 @@ def main(argv=None):
     task = find_task(settings.task_name)
     cluster = find_cluster()
     if cluster.is_chief:
-        check_output_dir(settings)
+        check_places(settings)
 
     with stopwatch("finding model and data"):
         encoder = find_encoder(settings.model_name_or_path)
@@ -226,39 +226,18 @@ def class_weights(settings, labels):
     return (len(labels) / (len(counts) * counts)).astype(np.float32)
 
 
-def check_output_dir(settings):
-    """Refuses, before anything else happens, an output folder that cannot or must not be written."""
-    folder = Path(settings.output_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder.parent).close()
-        tempfile.TemporaryFile(dir=folder).close()
-        there = set(os.listdir(folder))
-    except OSError as error:
-        raise UserError(f"--output_dir {str(folder)[:200]}: cannot write there ({error.strerror})") from error
-    if Path.cwd().is_relative_to(folder.resolve()):
-        raise UserError(f"--output_dir {folder} holds the folder that you are in: name one inside it")
+def check_places(settings):
+    """Refuses, before anything else happens, an output folder or places of results that cannot be written."""
+    check_output_dir(settings, checkpoints.OUTPUT_FILES, "metrics.json", "tf_model.h5")
     plots, report = results_paths(settings.output_dir)
-    for path, is_wrong in ((plots, plots.is_file()), (folder / "checkpoints", (folder / "checkpoints").is_file()),
-                           (report, report.is_dir())):  # fmt: skip
+    for path, is_wrong in ((plots, plots.is_file()), (report, report.is_dir())):
         if is_wrong:
             raise UserError(f"{path} is in the way: move it, or choose another --output_dir")
-    foreign = {name for name in there if name.startswith(("model.safetensors", "pytorch_model"))}
-    if not {"metrics.json", "tf_model.h5"} & there:
-        foreign |= there & checkpoints.OUTPUT_FILES
-    if foreign:
-        raise UserError(f"--output_dir {folder} holds {min(foreign)}, which train.py did not write: choose another")
-    unfinished = list(folder.glob("checkpoints/*/step-*"))
-    if settings.resume_from_checkpoint == "last" and not unfinished:
-        raise UserError(f"--resume_from_checkpoint last: {folder} holds no checkpoint")
-    if not (settings.overwrite_output_dir or settings.resume_from_checkpoint):
-        if unfinished:
-            raise UserError(
-                f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
-                "or start again with --overwrite_output_dir"
-            )
-        if "tf_model.h5" in there:
-            raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
+    beside = {name for name in os.listdir(settings.output_dir) if name.startswith(("model.safetensors", "pytorch_model"))}
+    if beside:  # transformers 4 would choose it instead of tf_model.h5
+        raise UserError(
+            f"--output_dir {settings.output_dir} holds {min(beside)}, which train.py did not write: choose another"
+        )
 
 
 def check_disk_space(folder, model, seeds):

@@ -97,3 +97,22 @@ def test_padded_length():
 def test_by_length_covers_all_rows_longest_first():
     groups = by_length([3, 9, 5, 7, 1], 2)
     assert [group.tolist() for group in groups] == [[1, 3], [2, 0], [4]]
+
+
+@pytest.mark.parametrize("name, cls, sep", [("tiny_roberta", 0, 2), ("tiny_albert", 2, 3), ("tiny_mpnet", 2, 3)])
+def test_every_kind_of_tokenizer_is_cut_at_head_and_tail(name, cls, sep):
+    encoder = TextEncoder.from_folder(FIXTURES / name, 16)
+    text = "the film was good and the cast was perfect but the ending was very dull"
+    ((ids,), (full,)), whole = encoder([text]), encoder.tokenizer.encode(text, add_special_tokens=False).ids
+    assert full == len(whole) + 2 and len(ids) == 16
+    assert ids == [cls, *whole[:3], *whole[-11:], sep]
+    assert encoder.tokenizer.decode(whole).strip() == text
+
+
+def test_the_share_of_the_head_can_be_chosen():
+    text = "the film was good and the cast was perfect but the ending was very dull"
+    for share, head in ((0.5, 4), (0.0, 0), (1.0, 8)):
+        encoder = TextEncoder.from_folder(FIXTURES / "tiny_bert", 10, head_share=share)
+        whole = encoder.tokenizer.encode(text, add_special_tokens=False).ids
+        ((ids,), _) = encoder([text])
+        assert ids[1:-1] == whole[:head] + whole[len(whole) - 8 + head :]

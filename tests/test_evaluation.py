@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tfbert import evaluation
 from tfbert.evaluation import (
     accuracy_by_length,
     baseline,
@@ -62,3 +63,31 @@ def test_the_baseline_learns_words():
 def test_without_common_words_the_baseline_is_the_most_frequent_label():
     result = baseline(["one", "two", "three"], [1, 0, 1], ["four", "five"], [1, 0])
     assert result["baseline_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("true", [0.5, 2.5])
+def test_the_temperature_that_made_the_labels_is_found(true):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (40_000, 3))
+    labels = np.array([rng.choice(3, p=row) for row in evaluation.softmax(logits / true)])
+    assert evaluation.fit_temperature(logits, labels) == pytest.approx(true, rel=0.03)
+
+
+def test_the_temperature_of_several_labels_a_text():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20_000, 3))
+    labels = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits / 2))).astype(np.float32)
+    assert evaluation.fit_temperature(logits, labels) == pytest.approx(2, rel=0.03)
+
+
+def test_a_temperature_changes_confidence_and_no_label():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 3, (500, 2)), rng.integers(0, 2, 500)
+    plain, cool = (evaluation.evaluate(logits, labels, ["a", "b"], temperature) for temperature in (1.0, 3.0))
+    for name in ("accuracy", "confusion_matrix", "f1", "roc_auc", "ece_before", "log_loss_before"):
+        assert cool[name] == plain[name]
+    assert cool["log_loss"] < plain["log_loss"] == plain["log_loss_before"]
+
+
+def test_mean_and_deviation_in_words():
+    assert evaluation.mean_and_deviation([0.93, 0.94, 0.95]) == "94.00% +- 1.00"

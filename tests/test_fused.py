@@ -45,6 +45,13 @@ CASES = {
         lambda *inputs: plain_attention(*inputs, KEEP),
         [values(2, 3, 5, 4), values(2, 3, 5, 4)[::-1], values(2, 3, 5, 4) + 0.5],
     ),
+    "attend with a learnt bias": (
+        lambda *inputs: fused.attend(*inputs[:3], tf.cast(MASK, inputs[0].dtype), None, inputs[3]),
+        lambda query, key, value, bias: tf.matmul(
+            tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / 2 + bias + MASK), value
+        ),
+        [values(2, 3, 5, 4), values(2, 3, 5, 4)[::-1], values(2, 3, 5, 4) + 0.5, values(1, 3, 5, 5)],
+    ),
     "normalize": (
         lambda *inputs: fused.add_and_normalize(*inputs, 1e-12),
         plain_normalize,

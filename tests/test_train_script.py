@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BAD, FIXTURES, GOOD, ROOT
+from conftest import BAD, ENCODERS, FIXTURES, GOOD, ROOT
 
 import infer
 import train
@@ -71,6 +71,59 @@ def test_onnx_and_keras_agree(trained, tmp_path):
     np.testing.assert_allclose(fast.logits(ids), slow.logits(ids), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
+    from tfbert.onnx_export import export_onnx, largest_difference, quantize
+
+    with np.load(FIXTURES / name / "golden.npz") as file:
+        batch = {key: file[key].astype(np.int32) for key in ("input_ids", "attention_mask")}
+    model, _ = load_classifier(FIXTURES / name)
+    model.compile(jit_compile=False)
+    export_onnx(model, tmp_path / "model.onnx")
+    assert largest_difference(tmp_path / "model.onnx", model, batch) < 1e-5
+    quantize(tmp_path / "model.onnx", tmp_path / "model_quantized.onnx")
+    assert 1e-5 < largest_difference(tmp_path / "model_quantized.onnx", model, batch) < 0.2
+
+
+@pytest.mark.parametrize("name", ["tiny_roberta", "tiny_mpnet", "tiny_albert"])
+def test_other_encoders_are_trained_and_used(name, dataset_folder, tmp_path, capsys):
+    output = tmp_path / "model"
+    arguments = ["--model_name_or_path", FIXTURES / name, "--dataset_name", dataset_folder, "--output_dir", output,
+                 "--max_seq_length", 64, "--max_train_samples", 64, "--max_eval_samples", 40]  # fmt: skip
+    assert train.main([str(argument) for argument in arguments]) is None
+    assert read_config(output)["architectures"] == read_config(FIXTURES / name)["architectures"]
+    capsys.readouterr()
+    assert infer.main(["--model_dir", str(output), "the film was good"]) is None
+    assert "Label:  " in capsys.readouterr().out
+
+
+def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_folder, tmp_path):
+    output = tmp_path / "model"
+    arguments = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
+                 "--max_seq_length", 64, "--learning_rate", 0.003, "--max_train_samples", 160, "--seeds", 3,
+                 "--num_train_epochs", 2]  # fmt: skip
+    assert train.main([str(argument) for argument in arguments]) is None
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert [row["seed"] for row in metrics["seeds"]] == [42, 43, 44]
+    held_out = sorted((row["validation_accuracy"], row["seed"]) for row in metrics["seeds"])
+    middle = next(row for row in metrics["seeds"] if row["seed"] == metrics["seed"])
+    assert middle["validation_accuracy"] == held_out[1][0] and middle["accuracy"] == metrics["accuracy"]
+    report = (output / "training_report.md").read_text()
+    mean = np.mean([row["accuracy"] for row in metrics["seeds"]])
+    assert f"**{mean:.2%} +- " in report and "| 43 |" in report
+    assert not (output / "checkpoints").exists()
+
+
+def test_the_saved_temperature_is_what_infer_divides_by(trained):
+    temperature = read_config(trained)["tfbert"]["temperature"]
+    predictor = Predictor(trained)
+    ids, _ = predictor.encoder(["the film was good", "a dull story"])
+    logits = predictor.logits(ids) / temperature
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = [list(result["probabilities"].values()) for result in predictor.label(ids)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_the_saved_folders_hold_the_same_weights(trained):
     ids = {"input_ids": np.arange(5, 37).reshape(2, 16)}
     first, second = (np.asarray(load_classifier(folder)[0](ids)) for folder in (trained, trained / "pytorch"))
@@ -80,7 +133,7 @@ def test_the_saved_folders_hold_the_same_weights(trained):
 @pytest.mark.parametrize(
     "files, message",
     [
-        (["README.md"], "holds README.md, which train.py did not write"),
+        (["README.md"], "holds README.md, which was not written here"),
         (["tf_model.h5", "model.safetensors"], "holds model.safetensors, which train.py did not write"),
         (["checkpoints/seed-42/step-00000003/state.json"], "holds an unfinished run: go on with --resume_from_checkpoint last"),
     ],

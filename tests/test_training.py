@@ -170,3 +170,86 @@ def test_loss_and_accuracy_equal_keras():
     several = rng.integers(0, 2, (20, 3)).astype(float)
     loss, _ = training.loss_and_accuracy(logits, several)
     assert loss == pytest.approx(float(keras.losses.BinaryCrossentropy(from_logits=True)(several, logits)), abs=1e-5)
+
+
+def one_step(tmp_path, data, rows, steps=1, **changes):
+    """The weights after one update of the tiny BERT with all of `rows`, in as many parts as there are `steps`."""
+    keras.utils.set_random_seed(3)
+    config = read_config(FIXTURES / "tiny_bert") | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model, _ = load_classifier(train.encoder, config | {"classifier_dropout": 0.0})
+    before = get_weights(model)
+    chosen = settings(tmp_path, warmup_ratio=0.0, gradient_accumulation_steps=steps, **changes)
+    training.compile_model(model, chosen, steps, False)
+    for part in np.split(rows, steps):
+        model.train_on_batch(data[0].batch(part, 64), data[0].labels[part])
+    return before, get_weights(model)
+
+
+def test_accumulated_gradients_equal_those_of_the_whole_batch(data, tmp_path):
+    rows = np.arange(32)
+    (before, whole), (_, parts) = (one_step(tmp_path, data, rows, steps) for steps in (1, 4))
+    for name in whole:
+        np.testing.assert_allclose(parts[name], whole[name], atol=2e-5, err_msg=name)
+    assert np.abs(whole["classifier.weight"] - before["classifier.weight"]).max() > 1e-3
+
+
+def test_lower_layers_learn_more_slowly(data, tmp_path):
+    before, after = one_step(tmp_path, data, np.arange(32), layerwise_lr_decay=0.5, weight_decay=0.0)
+    # AdamW's first update is the learning rate itself, whatever the gradient
+    moved = {name: np.abs(after[name] - before[name]).max() for name in after}
+    assert moved["classifier.weight"] == pytest.approx(0.01, rel=0.01)
+    assert moved["bert.encoder.layer.1.output.dense.weight"] == pytest.approx(0.005, rel=0.01)
+    assert moved["bert.encoder.layer.0.output.dense.weight"] == pytest.approx(0.0025, rel=0.01)
+    assert moved["bert.embeddings.word_embeddings.weight"] == pytest.approx(0.00125, rel=0.01)
+
+
+def test_the_loss_with_smoothing_and_class_weights():
+    logits, labels = np.array([[2.0, 0.0], [0.0, 1.0]], np.float32), np.array([0, 0], np.int32)
+    log_shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    plain = np.asarray(training.classifier_loss(2)(labels, logits))
+    np.testing.assert_allclose(plain, -log_shares[:, 0], atol=1e-6)
+    smooth = np.asarray(training.classifier_loss(2, smoothing=0.2)(labels, logits))
+    np.testing.assert_allclose(smooth, -0.9 * log_shares[:, 0] - 0.1 * log_shares[:, 1], atol=1e-6)
+    weighed = np.asarray(training.classifier_loss(2, class_weights=np.float32([3.0, 1.0]))(labels, logits))
+    np.testing.assert_allclose(weighed, 3 * plain, atol=1e-6)
+
+
+def losses_in_turn(monkeypatch, losses):
+    """Makes validation give these losses, one after the other."""
+    values = iter(losses)
+    monkeypatch.setattr(training, "evaluation_of", lambda *_: lambda forward: (next(values), 0.5))
+
+
+def test_the_best_weights_come_back_and_training_ends_early(data, tmp_path, monkeypatch):
+    losses_in_turn(monkeypatch, [0.9, 0.5, 0.7, 0.6, 0.1])
+    seen = {}
+
+    def remember(progress):
+        seen[progress.step] = get_weights(progress.model)
+
+    model, progress = train(
+        data, tmp_path, callback=remember, total_steps=40, eval_steps=4, early_stopping_patience=2
+    )
+    assert progress.ended_early and not progress.interrupted and progress.step == 16
+    assert progress.best["step"] == 8
+    after_eight = seen[8 - 1]  # the callback runs before the step is counted
+    for name, value in get_weights(model).items():
+        np.testing.assert_array_equal(value, after_eight[name], err_msg=name)
+
+
+def test_a_resumed_run_knows_the_best_weights_so_far(data, tmp_path, monkeypatch):
+    losses_in_turn(monkeypatch, [0.5, 0.7])
+
+    def stop_at_eight(progress):
+        if progress.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    _, stopped = train(data, tmp_path, callback=stop_at_eight, eval_steps=4, load_best_model_at_end=True)
+    assert stopped.interrupted and stopped.best["step"] == 4
+    losses_in_turn(monkeypatch, [0.8, 0.8, 0.8, 0.8])
+    resumed, progress = train(
+        data, tmp_path, eval_steps=4, load_best_model_at_end=True, resume_from_checkpoint="last"
+    )
+    assert progress.step == STEPS and progress.best["step"] == 4
+    for value, best in zip(resumed.weights, stopped.best["weights"], strict=True):
+        np.testing.assert_array_equal(np.asarray(value), best)

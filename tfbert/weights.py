@@ -161,7 +161,7 @@ def get_weights(model):
     weights = {}
     for variable, names, is_kernel in entries(model):
         for name, part in zip(names, np.split(np.asarray(variable), len(names), axis=-1)):
-            weights[name] = np.ascontiguousarray(part.T if is_kernel else part)
+            weights[name] = part.T if is_kernel else part
     return weights
 
 
@@ -244,6 +244,7 @@ def normalised(weights):
 def write_safetensors(weights, path):
     from safetensors.numpy import save
 
+    weights = {name: np.ascontiguousarray(value) for name, value in weights.items()}  # else save mixes values up
     Path(path).write_bytes(save(weights, metadata={"format": "pt"}))
 
 
