@@ -25,8 +25,9 @@ from tfbert.tasks import find_task, load_texts
 from tfbert.timing import clock
 from tfbert.weights import LAYOUTS, get_weights, read_weights
 
-OUTPUT_FILES = {"model.safetensors", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
-                "special_tokens_map.json", "added_tokens.json", "pretraining.json", "history.json", "history.csv"}  # fmt: skip
+OUTPUT_FILES = {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
+                "special_tokens_map.json", "added_tokens.json", "pretraining.json", "history.json",
+                "history.csv"}  # fmt: skip
 
 
 def main(argv=None):

@@ -233,7 +233,9 @@ def check_places(settings):
     for path, is_wrong in ((plots, plots.is_file()), (report, report.is_dir())):
         if is_wrong:
             raise UserError(f"{path} is in the way: move it, or choose another --output_dir")
-    beside = {name for name in os.listdir(settings.output_dir) if name.startswith(("model.safetensors", "pytorch_model"))}
+    beside = {
+        name for name in os.listdir(settings.output_dir) if name.startswith(("model.safetensors", "pytorch_model"))
+    }
     if beside:  # transformers 4 would choose it instead of tf_model.h5
         raise UserError(
             f"--output_dir {settings.output_dir} holds {min(beside)}, which train.py did not write: choose another"

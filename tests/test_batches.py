@@ -106,7 +106,6 @@ def test_every_kind_of_tokenizer_is_cut_at_head_and_tail(name, cls, sep):
     ((ids,), (full,)), whole = encoder([text]), encoder.tokenizer.encode(text, add_special_tokens=False).ids
     assert full == len(whole) + 2 and len(ids) == 16
     assert ids == [cls, *whole[:3], *whole[-11:], sep]
-    assert encoder.tokenizer.decode(whole).strip() == text
 
 
 def test_the_share_of_the_head_can_be_chosen():

@@ -135,7 +135,10 @@ def test_the_saved_folders_hold_the_same_weights(trained):
     [
         (["README.md"], "holds README.md, which was not written here"),
         (["tf_model.h5", "model.safetensors"], "holds model.safetensors, which train.py did not write"),
-        (["checkpoints/seed-42/step-00000003/state.json"], "holds an unfinished run: go on with --resume_from_checkpoint last"),
+        (
+            ["checkpoints/seed-42/step-00000003/state.json"],
+            "holds an unfinished run: go on with --resume_from_checkpoint last",
+        ),
     ],
 )
 def test_what_stands_in_the_output_folder_is_not_lost(files, message, tmp_path):

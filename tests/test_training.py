@@ -179,7 +179,7 @@ def one_step(tmp_path, data, rows, steps=1, **changes):
     model, _ = load_classifier(train.encoder, config | {"classifier_dropout": 0.0})
     before = get_weights(model)
     chosen = settings(tmp_path, warmup_ratio=0.0, gradient_accumulation_steps=steps, **changes)
-    training.compile_model(model, chosen, steps, False)
+    training.compile_model(model, chosen, 10_000, False)
     for part in np.split(rows, steps):
         model.train_on_batch(data[0].batch(part, 64), data[0].labels[part])
     return before, get_weights(model)
@@ -227,9 +227,7 @@ def test_the_best_weights_come_back_and_training_ends_early(data, tmp_path, monk
     def remember(progress):
         seen[progress.step] = get_weights(progress.model)
 
-    model, progress = train(
-        data, tmp_path, callback=remember, total_steps=40, eval_steps=4, early_stopping_patience=2
-    )
+    model, progress = train(data, tmp_path, callback=remember, total_steps=40, eval_steps=4, early_stopping_patience=2)
     assert progress.ended_early and not progress.interrupted and progress.step == 16
     assert progress.best["step"] == 8
     after_eight = seen[8 - 1]  # the callback runs before the step is counted
@@ -247,9 +245,7 @@ def test_a_resumed_run_knows_the_best_weights_so_far(data, tmp_path, monkeypatch
     _, stopped = train(data, tmp_path, callback=stop_at_eight, eval_steps=4, load_best_model_at_end=True)
     assert stopped.interrupted and stopped.best["step"] == 4
     losses_in_turn(monkeypatch, [0.8, 0.8, 0.8, 0.8])
-    resumed, progress = train(
-        data, tmp_path, eval_steps=4, load_best_model_at_end=True, resume_from_checkpoint="last"
-    )
+    resumed, progress = train(data, tmp_path, eval_steps=4, load_best_model_at_end=True, resume_from_checkpoint="last")
     assert progress.step == STEPS and progress.best["step"] == 4
     for value, best in zip(resumed.weights, stopped.best["weights"], strict=True):
         np.testing.assert_array_equal(np.asarray(value), best)

@@ -39,7 +39,11 @@ def fill(model, folder, new_pooler=False):
     weights, path = read_weights(folder)
     prefix = LAYOUTS[model.config.model_type].prefix
     if new_pooler:
-        weights = {name: value for name, value in weights.items() if LAYOUTS[model.config.model_type].pooler.split(".", 1)[-1] not in name}
+        weights = {
+            name: value
+            for name, value in weights.items()
+            if LAYOUTS[model.config.model_type].pooler.split(".", 1)[-1] not in name
+        }
     new = set_weights(model, weights, path)
     used = {name.removeprefix(prefix) for _, names, _ in entries(model) for name in names}
     unused = {name.removeprefix(prefix) for name in weights} - used

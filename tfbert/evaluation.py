@@ -35,10 +35,10 @@ def expected_calibration_error(probabilities, labels):
 
 
 def fit_temperature(logits, labels):
-    """The divisor of the logits that makes these labels most likely (Guo et al. 2017, arXiv:1706.04599, section 4.2).
+    """The divisor of the logits that makes these labels most likely.
 
-    Fitted on reviews that the model did not learn from. It changes confidence, never a label. logits: float (N, L);
-    labels: int (N,), or float (N, L) where several may hold.
+    To be fitted on reviews that the model did not learn from (Guo et al. 2017, arXiv:1706.04599, section 4.2). It
+    changes confidence, never a label. logits: float (N, L); labels: int (N,), or float (N, L) where several may hold.
     """
     from scipy.optimize import minimize_scalar
 
@@ -60,8 +60,8 @@ def evaluate(logits, labels, label_names, temperature=1.0):
     """All figures of a single-label test, and the curves that the plots need, as a dict.
 
     logits: float (N, L); labels: int (N,); temperature: what fit_temperature gave: confidence and its error are those
-    of logits / temperature, the error without it is ece_before. ROC AUC and F1 are those of the second label where there are
-    two, macro averages where there are more.
+    of logits / temperature, the error without it is ece_before. ROC AUC and F1 are those of the second label where
+    there are two, macro averages where there are more.
     """
     from sklearn import metrics
 

@@ -3,7 +3,8 @@
 BERT (Devlin et al. 2018, arXiv:1810.04805), DistilBERT (Sanh et al. 2019, arXiv:1910.01108), RoBERTa (Liu et al.
 2019, arXiv:1907.11692), ELECTRA (Clark et al. 2020, arXiv:2003.10555), MPNet (Song et al. 2020, arXiv:2004.09297) and
 ALBERT (Lan et al. 2019, arXiv:1909.11942) are one architecture with small differences; `ModelConfig` names them all.
-Shapes in comments: B batch, S sequence, T = B S tokens, D hidden size, E embedding size, H heads, L labels, V vocabulary.
+Shapes in comments: B batch, S sequence, T = B S tokens, D hidden size, E embedding size, H heads, L labels,
+V vocabulary.
 """
 
 import keras
@@ -30,7 +31,7 @@ def dense(config, units, name, activation=None, dtype=None):
 
 
 class Embeddings(keras.layers.Layer):
-    """Token ids and types, int32 (B, S) -> vectors, float (B, S, D); by way of narrower ones, (B, S, E), where E < D."""
+    """Token ids and types, int32 (B, S) -> vectors, float (B, S, D), by way of (B, S, E) where E is another size."""
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)

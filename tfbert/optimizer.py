@@ -20,13 +20,28 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
 
 
-class TensorFlowAdamW(keras.optimizers.AdamW):
-    """Keras's AdamW with TensorFlow's own Adam kernel, a few passes over a variable instead of fifteen.
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """Keras's AdamW with a learning rate for each variable.
+
+    shares: factors of the schedule's rate, in the order of the variables that it is built with; None for 1.
+    """
+
+    def __init__(self, *arguments, shares=None, **settings):
+        super().__init__(*arguments, **settings)
+        self.shares = shares
+
+    def rate_of(self, variable, learning_rate):
+        return learning_rate * self.shares[self._get_variable_index(variable)] if self.shares else learning_rate
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient, variable, self.rate_of(variable, learning_rate))
+
+
+class TensorFlowAdamW(LayerwiseAdamW):
+    """The same with TensorFlow's own Adam kernel, a few passes over a variable instead of fifteen.
 
     With several devices, the gradients are clipped after they were summed, so that the step is that of one device.
     """
-
-    shares = ()  # of the learning rate, for each variable
 
     def _clip_gradients(self, grads):
         return grads
@@ -46,7 +61,7 @@ class TensorFlowAdamW(keras.optimizers.AdamW):
         import tensorflow as tf
 
         index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, "float32")
-        learning_rate = learning_rate * self.shares[index]
+        learning_rate = self.rate_of(variable, learning_rate)
         if self._use_weight_decay(variable):
             variable.assign(variable * (1 - learning_rate * self.weight_decay))
         tf.raw_ops.ResourceApplyAdam(
@@ -63,4 +78,4 @@ class TensorFlowAdamW(keras.optimizers.AdamW):
         )
 
 
-AdamW = TensorFlowAdamW if keras.backend.backend() == "tensorflow" else keras.optimizers.AdamW
+AdamW = TensorFlowAdamW if keras.backend.backend() == "tensorflow" else LayerwiseAdamW

@@ -165,7 +165,11 @@ def write_report(path, record):
                 *[[name, f"{share:.4f}", source, *[""] * 5] for name, share, source in record["published"]],
             ],
         ),  # fmt: skip
-        *(["", "Published figures are for all 25,000 training and all 25,000 test reviews."] if record["published"] else []),
+        *(
+            ["", "Published figures are for all 25,000 training and all 25,000 test reviews."]
+            if record["published"]
+            else []
+        ),
         "",
         "## What was done",
         "",
@@ -225,8 +229,8 @@ def write_report(path, record):
         "",
         f"A calibration error of {metrics['ece']:.3f} means that, on average over 15 bins, the stated confidence is "
         f"{metrics['ece'] * 100:.1f} points away from the share of reviews that are right. Logits are divided by a "
-        f"temperature of {metrics['temperature']:.2f} first, which was fitted on the held-out part of train and changes "
-        "no label:",
+        f"temperature of {metrics['temperature']:.2f} first, which was fitted on the held-out part of train and "
+        "changes no label:",
         "",
         *table(
             ["", "calibration error", "log loss"],
@@ -269,7 +273,8 @@ def seeds(metrics):
         return []
     return [
         f"**{mean_and_deviation([row['accuracy'] for row in rows])} over {len(rows)} seeds** (mean and standard "
-        f"deviation). Saved, and described below, is seed {metrics['seed']}, the median by accuracy on held-out reviews.",
+        f"deviation). Saved, and described below, is seed {metrics['seed']}, the median by accuracy on held-out "
+        "reviews.",
         "",
         *table(
             ["seed", "test accuracy", "held-out accuracy", "training, s"],
@@ -351,7 +356,8 @@ model = TFAutoModelForSequenceClassification.from_pretrained("{settings.output_d
 logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logits
 ```
 
-Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as infer.py does.
+Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as
+infer.py does.
 Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps what training
 kept ({settings.truncation}).
 

@@ -77,7 +77,9 @@ class TrainSettings(RunSettings):
     pooler: str = option("kept", "the encoder's pooler", choices=("kept", "new", "none"))
     label_smoothing: float = option(0.0, "share", at_least=0, below=1)
     r_drop: float = option(0.0, "weight", at_least=0)
-    class_weights: str = option("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
+    class_weights: str = option(
+        "none", "balanced: every label weighs the same in the loss", choices=("none", "balanced")
+    )
     seeds: int = option(1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1)
     excerpt_words: int = option(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
 

@@ -64,13 +64,7 @@ def load_splits(task, source, settings):
     columns or labels do not fit.
     """
     data = read_splits(source)
-    for split in ("train", "test"):
-        if split not in data:
-            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
-        for column in (task.text_column, task.label_column):
-            if column not in data[split].column_names:
-                known = ", ".join(data[split].column_names)
-                raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
+    check_columns(data, ["train", "test"], [task.text_column, task.label_column], source)
     train = normalised(data["train"], task, source)
     test = normalised(data["test"], task, source)
     label_names = names_of(train, task, source)
@@ -97,15 +91,9 @@ def load_texts(task, source, settings):
     from datasets import concatenate_datasets
 
     data = read_splits(source)
-    wanted = ["train"] + ["unsupervised"] * settings.unsupervised
-    for split in wanted:
-        if split not in data:
-            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
-        if task.text_column not in data[split].column_names:
-            known = ", ".join(data[split].column_names)
-            raise UserError(f"data set {source.name}: no column {task.text_column}; the columns are {known}")
-    train, *more = (data[split].select_columns(task.text_column).rename_columns({task.text_column: "text"})
-                    if task.text_column != "text" else data[split].select_columns("text") for split in wanted)  # fmt: skip
+    wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
+    check_columns(data, wanted, [task.text_column], source)
+    train, *more = [renamed(data[split], {task.text_column: "text"}) for split in wanted]
     train, held_out = hold_out(train, settings)
     return concatenate_datasets([train, *more]), held_out
 
@@ -121,6 +109,23 @@ def read_splits(source):
         raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
 
 
+def check_columns(data, splits, columns, source):
+    """Raises UserError where the `datasets.DatasetDict` lacks a split, or a split a column."""
+    for split in splits:
+        if split not in data:
+            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
+        for column in columns:
+            if column not in data[split].column_names:
+                known = ", ".join(data[split].column_names)
+                raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
+
+
+def renamed(dataset, names):
+    """`dataset` with the columns {old name: new name} only."""
+    dataset = dataset.select_columns(list(names))
+    return dataset.rename_columns({old: new for old, new in names.items() if old != new})
+
+
 def hold_out(train, settings):
     """Two parts of the training split: the texts to learn from, and those held out."""
     wanted = min(settings.max_train_samples or len(train), len(train))
@@ -133,9 +138,7 @@ def hold_out(train, settings):
 
 def normalised(dataset, task, source):
     """`dataset` with its two columns named text and label."""
-    dataset = dataset.select_columns([task.text_column, task.label_column])
-    names = {task.text_column: "text", task.label_column: "label"}
-    dataset = dataset.rename_columns({old: new for old, new in names.items() if old != new})
+    dataset = renamed(dataset, {task.text_column: "text", task.label_column: "label"})
     if getattr(dataset.features["text"], "dtype", None) not in ("string", "large_string"):
         raise UserError(f"data set {source.name}: the column {task.text_column} does not hold text")
     for column, name in (("text", task.text_column), ("label", task.label_column)):

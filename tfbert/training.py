@@ -61,11 +61,10 @@ def new_optimizer(model, settings, total_steps):
     The learning rate falls by settings.layerwise_lr_decay from each layer to the one below it, down to the embeddings
     (Howard and Ruder 2018, arXiv:1801.06146, section 3.2; Sun et al. 2019, arXiv:1905.05583, section 5.3.4).
     """
-    steps = total_steps // settings.gradient_accumulation_steps
-    schedule = WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * steps), steps)
-    accumulated = settings.gradient_accumulation_steps
+    accumulated, depth = settings.gradient_accumulation_steps, model.config.num_hidden_layers
     optimizer = AdamW(
-        schedule,
+        WarmupLinearDecay(settings.learning_rate, int(settings.warmup_ratio * total_steps), total_steps),
+        shares=[settings.layerwise_lr_decay ** (depth + 1 - layer_of(v, depth)) for v in model.trainable_variables],
         weight_decay=settings.weight_decay,
         epsilon=1e-6,
         global_clipnorm=settings.max_grad_norm,
@@ -74,10 +73,6 @@ def new_optimizer(model, settings, total_steps):
         ema_momentum=settings.ema,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    depth = model.config.num_hidden_layers
-    optimizer.shares = tuple(
-        settings.layerwise_lr_decay ** (depth + 1 - layer_of(variable, depth)) for variable in model.trainable_variables
-    )
     return optimizer
 
 
@@ -230,26 +225,26 @@ class Progress(keras.callbacks.Callback):
         if self.first_step_seconds is None:
             float(logs["loss"])  # waits until the device is done
             self.first_step_seconds = time.perf_counter() - self.began
-        logs_now = self.step % self.settings.logging_steps == 0
+        at_epoch = self.step % self.batches.steps_per_epoch == 0
+        at_end = self.step == self.total_steps
+        validates = self.step % self.settings.eval_steps == 0 or at_end
+        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or at_end
         if self.team.strategy:  # all machines stop at the same step
             stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
         else:
             stopping = self.stop_asked  # read once: a signal may come at any moment
-        at_epoch = self.step % self.batches.steps_per_epoch == 0
-        validates = self.step % self.settings.eval_steps == 0 or self.step == self.total_steps
-        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or stopping
-        saves = saves or self.step == self.total_steps
-        if logs_now or validates or saves:
+        if self.step % self.settings.logging_steps == 0 or validates or saves or stopping:
             loss, accuracy = float(logs["loss"]), float(logs["accuracy"])  # waits until the device is done
             self.window.pause()
             self.log(loss, accuracy)
         self.window.pause()
         if validates and self.team.cluster.is_chief:
             self.validate()
+            stopping |= self.ended_early and not self.team.strategy
         if stopping:
             self.interrupted = not self.ended_early
             self.model.stop_training = True
-        if saves and self.team.cluster.is_chief:
+        if (saves or stopping) and self.team.cluster.is_chief:
             self.save()
 
     def log(self, loss, accuracy):

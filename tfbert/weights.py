@@ -15,7 +15,6 @@ import numpy as np
 from tfbert.configs import CLASSES
 from tfbert.errors import UserError
 
-
 EMBEDDINGS = {
     "word": "embeddings.word_embeddings",
     "token_type": "embeddings.token_type_embeddings",
