@@ -89,7 +89,15 @@ def main(argv=None):
         checkpoints.save_encoder(staged, weights, config, tokenizer)
         write_json(staged / "history.json", progress.history)
         write_csv(staged / "history.csv", progress.history)
-        write_json(staged / "pretraining.json", facts | {"train_seconds": progress.train_seconds, "texts": len(texts)})
+        write_json(staged / "pretraining.json", facts | {
+            "command": shlex.join(["python", "pretrain.py", *(sys.argv[1:] if argv is None else argv)]),
+            "model_source": encoder.description,
+            "dataset_source": data.description,
+            "texts": len(texts),
+            "train_seconds": progress.train_seconds,
+            "validation_loss": progress.history[-1]["validation_loss"],
+            "validation_accuracy": progress.history[-1]["validation_accuracy"],
+        })  # fmt: skip
     shutil.rmtree(Path(settings.output_dir, "checkpoints"))
     last = progress.history[-1]
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")

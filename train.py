@@ -5,6 +5,7 @@ usage: python train.py
 Leaves a model in output/, pictures in plots/ and a report in training_report.md.
 """
 
+import json
 import math
 import os
 import shlex
@@ -63,7 +64,6 @@ def main(argv=None):
         validation = Examples.tokenized(splits.validation, text_encoder, "tokenizing validation")
         test = Examples.tokenized(splits.test, text_encoder, "tokenizing test")
     batch_size = settings.per_device_train_batch_size * device.team.size
-    copies = 2 if settings.r_drop else 1
     batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed)
     total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
@@ -82,9 +82,7 @@ def main(argv=None):
     for seed in range(settings.seed, settings.seed + settings.seeds):
         with stopwatch("building the model"), device.team.scope():
             keras.utils.set_random_seed(seed)
-            model, weights_line = checkpoints.load_classifier(
-                encoder.folder, config, device.policy, settings.pooler == "new"
-            )
+            model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
             training.compile_model(model, settings, total_steps, device.xla, class_weights(settings, train.labels))
         if not runs:
             if cluster.is_chief:
@@ -94,7 +92,7 @@ def main(argv=None):
         if settings.seeds > 1:
             say("Seed", f"{seed}, {len(runs) + 1} of {settings.seeds}")
         with stopwatch("training and validation"):
-            batches = TrainBatches(train, batch_size, settings.max_seq_length, seed, copies)
+            batches = TrainBatches(train, batch_size, settings.max_seq_length, seed)
             facts = run_facts(settings, seed, encoder, data, batches)
             progress = training.fit(model, batches, evaluate, settings, total_steps, facts, device.team)
         runs.append(Run(seed, progress, model.get_weights()))
@@ -171,6 +169,7 @@ def main(argv=None):
         "encoder": encoder,
         "data": data,
         "weights_line": weights_line,
+        "pretraining": read_pretraining(encoder.folder),
         "label_names": splits.label_names,
         "published": task.published if data.name == task.dataset_name else (),
         "metrics": metrics,
@@ -228,18 +227,15 @@ def class_weights(settings, labels):
 
 def check_places(settings):
     """Refuses, before anything else happens, an output folder or places of results that cannot be written."""
+    folder = Path(settings.output_dir)
+    for path in sorted([*folder.glob("model.safetensors*"), *folder.glob("pytorch_model*")]):
+        # transformers 4 would choose it instead of tf_model.h5
+        raise UserError(f"--output_dir {folder} holds {path.name}, which train.py did not write: choose another")
     check_output_dir(settings, checkpoints.OUTPUT_FILES, "metrics.json", "tf_model.h5")
     plots, report = results_paths(settings.output_dir)
     for path, is_wrong in ((plots, plots.is_file()), (report, report.is_dir())):
         if is_wrong:
             raise UserError(f"{path} is in the way: move it, or choose another --output_dir")
-    beside = {
-        name for name in os.listdir(settings.output_dir) if name.startswith(("model.safetensors", "pytorch_model"))
-    }
-    if beside:  # transformers 4 would choose it instead of tf_model.h5
-        raise UserError(
-            f"--output_dir {settings.output_dir} holds {min(beside)}, which train.py did not write: choose another"
-        )
 
 
 def check_disk_space(folder, model, seeds):
@@ -303,6 +299,12 @@ def run_facts(settings, seed, encoder, data, batches):
         "training reviews": len(batches.examples),
         "reviews in a step": batches.batch_size,
     }
+
+
+def read_pretraining(folder):
+    """What pretrain.py did to the encoder in `folder`, its pretraining.json as a dict, or None."""
+    path = Path(folder, "pretraining.json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def save_model(folder, model, config, tokenizer, batch, history):

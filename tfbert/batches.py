@@ -163,8 +163,7 @@ class TrainBatches:
     Every batch is full: the last one of an epoch is filled up from the epoch's beginning.
     """
 
-    def __init__(self, examples, batch_size, max_seq_length, seed, copies=1):
-        self.copies = copies
+    def __init__(self, examples, batch_size, max_seq_length, seed):
         self.examples = examples
         self.batch_size = batch_size
         self.max_seq_length = max_seq_length
@@ -191,7 +190,6 @@ class TrainBatches:
     def stream(self, first_step=0):
         """Yields (inputs, labels) for step first_step and all that follow, without end."""
         for rows in self.rows(first_step):
-            rows = np.tile(rows, self.copies)
             yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
 
     def tokens(self, epoch=0):

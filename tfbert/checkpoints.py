@@ -16,14 +16,14 @@ OUTPUT_FILES = {"tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "to
                 "history.csv", "history.json"}  # fmt: skip
 
 
-def load_classifier(folder, config=None, policy="float32", new_pooler=False):
+def load_classifier(folder, config=None, policy="float32"):
     """A SequenceClassifier with the weights in `folder`, and one line on what is new and what was left aside.
 
     config: a config.json dict to use in place of the folder's, such as one with other labels.
     policy: a Keras dtype policy. Raises UserError as the parts above do.
     """
     model = new_classifier(config or read_config(folder), policy, folder)
-    return model, fill(model, folder, new_pooler)
+    return model, fill(model, folder)
 
 
 def load_masked_lm(folder, config=None, policy="float32"):
@@ -34,16 +34,10 @@ def load_masked_lm(folder, config=None, policy="float32"):
     return model, fill(model, folder)
 
 
-def fill(model, folder, new_pooler=False):
+def fill(model, folder):
     """Sets a model's weights to those in `folder`; returns one line on what is new and what was left aside."""
     weights, path = read_weights(folder)
     prefix = LAYOUTS[model.config.model_type].prefix
-    if new_pooler:
-        weights = {
-            name: value
-            for name, value in weights.items()
-            if LAYOUTS[model.config.model_type].pooler.split(".", 1)[-1] not in name
-        }
     new = set_weights(model, weights, path)
     used = {name.removeprefix(prefix) for _, names, _ in entries(model) for name in names}
     unused = {name.removeprefix(prefix) for name in weights} - used

@@ -32,8 +32,7 @@ class ModelConfig:
     type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT, MPNet)
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
-    pooling: str = "first"  # or "mean" of all tokens
-    pooler_act: str | None = "tanh"  # None: classify the pooled vector as it is
+    pooler_act: str | None = "tanh"  # None: classify the first token as it is
     dropout_before_pooler: bool = False  # and after it (RoBERTa, ELECTRA, MPNet)
     pad_token_id: int = 0
     problem_type: str = SINGLE_LABEL
@@ -147,7 +146,7 @@ def model_config(config, source="config.json"):
         values["position_offset"] = values["pad_token_id"] + 1
     if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = None
-    result = ModelConfig(**(values | config.get("tfbert", {}).get("head", {})))
+    result = ModelConfig(**values)
     must(result.hidden_act in ACTIVATIONS, f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
     must(
         result.problem_type in (SINGLE_LABEL, MULTI_LABEL),
@@ -185,11 +184,6 @@ def classifier_config(config, label_names, problem_type, settings=None):
         config = with_dropout(config, settings)
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
                             "head_share": settings.head_share}  # fmt: skip
-        head = {"pooling": settings.pooling} if settings.pooling != "first" else {}
-        if settings.pooler == "none":
-            head["pooler_act"] = None
-        if head:
-            config["tfbert"]["head"] = head
     return config
 
 

@@ -243,17 +243,12 @@ class SequenceClassifier(keras.Model):
 
     def call(self, inputs, training=False):
         """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
-        mask = inputs.get("attention_mask")
-        hidden = self.encoder(inputs["input_ids"], mask, inputs.get("token_type_ids"), training=training)
-        pooled = mean_of_tokens(hidden, mask) if self.config.pooling == "mean" else hidden[:, 0]
+        hidden = self.encoder(
+            inputs["input_ids"], inputs.get("attention_mask"), inputs.get("token_type_ids"), training=training
+        )
+        pooled = hidden[:, 0]
         if self.config.dropout_before_pooler:
             pooled = self.dropout(pooled, training=training)
         if self.pooler:
             pooled = self.pooler(pooled)
         return self.classifier(self.dropout(pooled, training=training))
-
-
-def mean_of_tokens(hidden, mask):
-    """float (B, S, D), int (B, S) -> float32 (B, D): the mean over what is not padding."""
-    weights = ops.cast(mask, "float32")[:, :, None]
-    return ops.sum(ops.cast(hidden, "float32") * weights, axis=1) / ops.sum(weights, axis=1)

@@ -138,7 +138,7 @@ def write_report(path, record):
         "",
         f"**{metrics['accuracy']:.2%} accuracy** on {metrics['n_test']:,} test reviews "
         f"(95% interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
-        f"after {clock(metrics['train_seconds'])} of training on {record['device'].description}. "
+        f"after {training_time(record)} on {record['device'].description}. "
         f"That is {compared} TF-IDF with logistic regression on the same reviews.",
         "",
         *seeds(metrics),
@@ -179,6 +179,7 @@ def write_report(path, record):
             ["", ""],
             [
                 ["encoder", f"{record['encoder'].description}; {record['weights_line']}"],
+                *pretraining(record["pretraining"]),
                 ["data", record["data"].description],
                 [
                     "reviews",
@@ -264,6 +265,21 @@ def write_report(path, record):
         "",
     ]
     write_text(path, "\n".join(lines))
+
+
+def training_time(record):
+    """In words, with masked language modelling before it where there was some."""
+    time = f"{clock(record['metrics']['train_seconds'])} of training"
+    done = record["pretraining"]
+    return f"{clock(done['train_seconds'])} of masked language modelling and {time}" if done else time
+
+
+def pretraining(done):
+    """A row on what pretrain.py did to the encoder before, where it did."""
+    if done is None:
+        return []
+    what = f"masked language modelling for {clock(done['train_seconds'])} on {done['texts']:,} texts, without labels"
+    return [["before", f"{what}: `{done['command']}`, from {done['model_source']}, {done['dataset_source']}"]]
 
 
 def seeds(metrics):

@@ -47,7 +47,6 @@ class RunSettings:
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
     layerwise_lr_decay: float = option(1.0, "factor of the rate from layer to layer", above=0, at_most=1)
     gradient_accumulation_steps: int = option(1, "steps whose gradients make one update", at_least=1)
-    ema: float = option(0.0, "momentum of weight averaging", at_least=0, below=1)
     seed: int = option(42, "of samples, order, dropout and new weights", at_least=0, at_most=2**32 - 1)
 
     # how it runs
@@ -73,10 +72,7 @@ class TrainSettings(RunSettings):
     max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
     truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
     head_share: float = option(0.25, "of what head+tail keeps (Sun et al. 2019: a quarter)", at_least=0, at_most=1)
-    pooling: str = option("first", "the vector that is classified", choices=("first", "mean"))
-    pooler: str = option("kept", "the encoder's pooler", choices=("kept", "new", "none"))
     label_smoothing: float = option(0.0, "share", at_least=0, below=1)
-    r_drop: float = option(0.0, "weight", at_least=0)
     class_weights: str = option(
         "none", "balanced: every label weighs the same in the loss", choices=("none", "balanced")
     )

@@ -31,11 +31,11 @@ def compile_model(model, settings, total_steps, xla, class_weights=None):
     if several:
         loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
     else:
-        loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights, settings.r_drop)
+        loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights)
     model.compile(new_optimizer(model, settings, total_steps), loss, metrics=[accuracy], jit_compile=xla)
 
 
-def classifier_loss(num_labels, smoothing=0.0, class_weights=None, r_drop=0.0):
+def classifier_loss(num_labels, smoothing=0.0, class_weights=None):
     """Cross-entropy of labels, int (B,), and logits, float (B, L): float (B,).
 
     smoothing: the share of the target that goes to all labels alike (Szegedy et al. 2016, arXiv:1512.00567, section
@@ -46,10 +46,6 @@ def classifier_loss(num_labels, smoothing=0.0, class_weights=None, r_drop=0.0):
         labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
         targets = ops.one_hot(labels, num_labels) * (1 - smoothing) + smoothing / num_labels
         losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
-        if r_drop:
-            a, b = ops.split(ops.log_softmax(logits), 2)
-            kl = ops.sum((ops.exp(a) - ops.exp(b)) * (a - b), axis=-1) / 2
-            losses += r_drop * ops.mean(kl)
         return losses if class_weights is None else losses * ops.take(class_weights, labels)
 
     return loss
@@ -69,8 +65,6 @@ def new_optimizer(model, settings, total_steps):
         epsilon=1e-6,
         global_clipnorm=settings.max_grad_norm,
         gradient_accumulation_steps=accumulated if accumulated > 1 else None,
-        use_ema=settings.ema > 0,
-        ema_momentum=settings.ema,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
@@ -109,8 +103,6 @@ def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEV
             else:
                 data = feed(batches, progress.step)
                 model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
-                if settings.ema:
-                    model.optimizer.finalize_variable_values(model.trainable_variables)
     if not progress.interrupted:
         progress.take_best()
     return progress
