@@ -7,7 +7,6 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 
 import json
 import math
-import os
 import shlex
 import shutil
 import sys
