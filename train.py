@@ -44,6 +44,7 @@ def main(argv=None):
         data = find_dataset(settings.dataset_name, task.dataset_name)
     with stopwatch("starting TensorFlow"):
         device = find_device(settings.precision, settings.xla, cluster)
+    check_team(settings, device.team)
     job = choose_size(settings, device, configs.model_config(encoder_config, encoder.folder))
     say("Task", f"{task.name}: {task.title}")
     say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
@@ -235,6 +236,14 @@ def check_places(settings):
     for path, is_wrong in ((plots, plots.is_file()), (report, report.is_dir())):
         if is_wrong:
             raise UserError(f"{path} is in the way: move it, or choose another --output_dir")
+
+
+def check_team(settings, team):
+    """Refuses what does not work on several devices or machines."""
+    if settings.gradient_accumulation_steps > 1 and team.size > 1:
+        raise UserError("--gradient_accumulation_steps works on one device: leave it out, or CUDA_VISIBLE_DEVICES=0")
+    if settings.early_stopping_patience and len(team.cluster.workers) > 1:
+        raise UserError("--early_stopping_patience works on one machine: --load_best_model_at_end works on several")
 
 
 def check_disk_space(folder, model, seeds):

@@ -1,8 +1,9 @@
-"""What a recipe is worth: train.py on a part of IMDb's train split, judged on another part; never on test.
+"""What a recipe is worth: train.py on a part of IMDb's train split, judged on another part of it, never on test.
 
 usage: python benchmarks/recipes.py --name NAME [--seeds 1 2] [--train 8000] [--held_out 5000] -- [train.py's flags]
 
-Appends a line for each seed to results/recipes.jsonl. The reviews to judge by are the same for all.
+The reviews to judge by are the same for all; a seed draws the same training reviews for all. Appends a line for each
+seed to results/recipes.jsonl; RECIPES.md is written from these.
 """
 
 import argparse
@@ -27,6 +28,8 @@ def main():
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="for data and models")
     parser.add_argument("flags", nargs="*")
     arguments = parser.parse_args()
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
     data = split_of_train(Path(arguments.work), arguments.held_out, arguments.dataset_name)
     for seed in arguments.seeds:
         output = Path(arguments.work, f"{arguments.name}-{arguments.train}-{seed}")
@@ -44,9 +47,10 @@ def main():
             "n_train": metrics["n_train"],
             "n_held_out": metrics["n_test"],
             "accuracy": metrics["accuracy"],
-            "log_loss": metrics["log_loss"],
-            "ece": metrics["ece"],
+            "log_loss": metrics["log_loss_before"],
+            "ece": metrics["ece_before"],
             "train_seconds": metrics["train_seconds"],
+            "commit": commit,
         }
         with open(RESULTS, "a") as file:
             file.write(json.dumps(row) + "\n")
