@@ -60,13 +60,18 @@ class MaskedBatches(TrainBatches):
             yield self.masked(inputs, np.random.default_rng([self.seed, step]))
 
     def masked(self, inputs, rng):
-        """Of the gaps, 80% become the mask token, 10% another token, 10% stay as they are."""
+        """Of the gaps, 80% become the mask token, 10% another token, 10% stay as they are.
+
+        K depends on S alone, lest XLA compile anew for every batch.
+        """
         ids = inputs["input_ids"].copy()
         order = rng.random(ids.shape)
         order[(inputs["attention_mask"] == 0) | np.isin(ids, self.special)] = 2.0  # never a gap
-        counts = np.maximum(1, np.round(SHARE * (order < 2.0).sum(axis=1))).astype(int)
-        gaps = np.argsort(order, axis=1)[:, : counts.max()]
-        is_gap = np.arange(counts.max()) < counts[:, None]
+        candidates = (order < 2.0).sum(axis=1, keepdims=True)
+        counts = np.minimum(candidates, np.maximum(1, np.round(SHARE * candidates)))
+        width = max(1, round(SHARE * ids.shape[1]))
+        gaps = np.argsort(order, axis=1)[:, :width]
+        is_gap = np.arange(width) < counts
         rows = np.arange(len(ids))[:, None]
         labels = np.where(is_gap, ids[rows, gaps], NO_PLACE).astype(np.int32)
         draw = rng.random(gaps.shape)
