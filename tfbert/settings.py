@@ -40,19 +40,25 @@ class RunSettings:
         None, "reviews in a step; default 32 on a GPU, else 16", at_least=1
     )
     learning_rate: float | None = option(None, "peak of the schedule; default 2e-5, narrow encoders 1e-4", above=0)
-    warmup_ratio: float = option(0.1, "share of the steps in which the rate rises", at_least=0, below=1)
-    weight_decay: float = option(0.01, "AdamW's decay; none on bias and LayerNorm", at_least=0)
+    warmup_ratio: float = option(
+        0.1, "share of the steps in which the rate rises (Devlin et al. 2018)", at_least=0, below=1
+    )
+    weight_decay: float = option(0.01, "AdamW's decay (Devlin et al. 2018); none on bias and LayerNorm", at_least=0)
     max_grad_norm: float = option(1.0, "gradients are scaled down to this global norm", above=0)
     hidden_dropout: float | None = option(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
     attention_dropout: float = option(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
-    layerwise_lr_decay: float = option(1.0, "factor of the rate from layer to layer", above=0, at_most=1)
+    layerwise_lr_decay: float = option(
+        1.0,
+        "factor of the rate from a layer to the one below; 0.95 in Sun et al. 2019, 0.8 in ELECTRA",
+        above=0,
+        at_most=1,
+    )
     gradient_accumulation_steps: int = option(1, "steps whose gradients make one update", at_least=1)
     seed: int = option(42, "of samples, order, dropout and new weights", at_least=0, at_most=2**32 - 1)
 
     # how it runs
     precision: str = option("auto", "arithmetic", choices=("auto", "float32", "bfloat16", "float16"))
     xla: str = option("auto", "compile whole steps with XLA: on for one GPU, else off", choices=("auto", "on", "off"))
-    per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1, at_most=65536)
     logging_steps: int = option(10, "steps between progress lines", at_least=1)
     eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)
     save_steps: int | None = option(None, "steps between checkpoints; default: as validations", at_least=1)
@@ -69,10 +75,15 @@ class RunSettings:
 class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
+    per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1, at_most=65536)
     max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
     truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
-    head_share: float = option(0.25, "of what head+tail keeps (Sun et al. 2019: a quarter)", at_least=0, at_most=1)
-    label_smoothing: float = option(0.0, "share", at_least=0, below=1)
+    head_share: float = option(
+        0.25, "what the head gets of head+tail; Sun et al. 2019: a quarter", at_least=0, at_most=1
+    )
+    label_smoothing: float = option(
+        0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1
+    )
     class_weights: str = option(
         "none", "balanced: every label weighs the same in the loss", choices=("none", "balanced")
     )
@@ -84,6 +95,7 @@ class TrainSettings(RunSettings):
 class PretrainSettings(RunSettings):
     """Go on with an encoder's masked language modelling on a task's own texts, without their labels."""
 
+    learning_rate: float | None = option(None, "peak of the schedule; default 5e-5, narrow encoders 3e-4", above=0)
     unsupervised: bool = option(False, "use the data set's unsupervised split too")
     output_dir: str = option("pretrained", "the encoder and its tokenizer, and checkpoints")
 
