@@ -11,7 +11,6 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +94,7 @@ def main(argv=None):
             batches = TrainBatches(train, batch_size, settings.max_seq_length, seed)
             facts = run_facts(settings, seed, encoder, data, batches)
             progress = training.fit(model, batches, evaluate, settings, total_steps, facts, device.team)
-        runs.append(Run(seed, progress, model.get_weights()))
+        runs.append(Run(seed, model.get_weights(), progress))
         if progress.interrupted:
             break
     if not cluster.is_chief:
@@ -104,6 +103,13 @@ def main(argv=None):
 
     exact = checkpoints.new_classifier(config)  # float32, as infer.py computes
     exact.compile(jit_compile=device.xla)
+    exact.set_weights(saved.weights)
+    some = validation.batch(range(min(8, len(validation))), settings.max_seq_length)
+    if progress.interrupted:
+        save_model(settings.output_dir, exact, config, tokenizer, some, saved.history)
+        say("Stopped", f"after step {progress.step} of {total_steps}; the model so far is in {settings.output_dir}/")
+        say("", "To go on: the same command with --resume_from_checkpoint last")
+        return 130
 
     def logits_of(run, examples):
         exact.set_weights(run.weights)
@@ -111,15 +117,10 @@ def main(argv=None):
         return training.predict(exact.predict_on_batch, examples, settings.max_seq_length, batch_size)
 
     with stopwatch("calibrating"):
-        temperature = evaluation.fit_temperature(logits_of(saved, validation), validation.labels)
-        config["tfbert"]["temperature"] = round(temperature, 4)
+        temperature = round(evaluation.fit_temperature(logits_of(saved, validation), validation.labels), 4)
+        config["tfbert"]["temperature"] = temperature
     with stopwatch("saving"):
-        some = validation.batch(range(min(8, len(validation))), settings.max_seq_length)
-        save_model(settings.output_dir, exact, config, tokenizer, some, saved.progress.history)
-    if progress.interrupted:
-        say("Stopped", f"after step {progress.step} of {total_steps}; the model so far is in {settings.output_dir}/")
-        say("", "To go on: the same command with --resume_from_checkpoint last")
-        return 130
+        save_model(settings.output_dir, exact, config, tokenizer, some, saved.history)
 
     with stopwatch("evaluating"):
         print(f"Evaluating on {len(test):,} test reviews ...", flush=True)
@@ -130,7 +131,7 @@ def main(argv=None):
                 "seed": each.seed,
                 "accuracy": float((logits[each.seed].argmax(axis=1) == test.labels).mean()),
                 "validation_accuracy": each.validation_accuracy,
-                "train_seconds": each.progress.train_seconds,
+                "train_seconds": each.train_seconds,
             }
             for each in runs
         ]
@@ -147,8 +148,8 @@ def main(argv=None):
         "n_test": len(test),
         "padding_share": batches.padding_share(),
         "seed": saved.seed,
-        "train_seconds": saved.progress.train_seconds,
-        "first_step_seconds": saved.progress.first_step_seconds,
+        "train_seconds": saved.train_seconds,
+        "first_step_seconds": saved.first_step_seconds,
         "durations": stopwatch.seconds,
         "model": encoder.name,
         "model_source": encoder.description,
@@ -173,7 +174,7 @@ def main(argv=None):
         "label_names": splits.label_names,
         "published": task.published if data.name == task.dataset_name else (),
         "metrics": metrics,
-        "history": saved.progress.history,
+        "history": saved.history,
         "logits": logits[saved.seed],
         "labels": test.labels,
         "mistakes": evaluation.worst_mistakes(logits[saved.seed] / temperature, test, splits),
@@ -197,19 +198,15 @@ def main(argv=None):
     say("Try", f'python infer.py {model_dir}"This movie is absolutely wonderful and inspiring."')
 
 
-@dataclass
 class Run:
-    """What one seed gave: its Progress and its final weights."""
+    """What one seed gave: final weights, and figures from its Progress, which itself, with its model, may be freed."""
 
-    seed: int
-    progress: object
-    weights: list
-
-    @property
-    def validation_accuracy(self):
-        rows = [row for row in self.progress.history if "validation_accuracy" in row]
-        best = self.progress.best
-        return (next(row for row in rows if row["step"] == best["step"]) if best else rows[-1])["validation_accuracy"]
+    def __init__(self, seed, weights, progress):
+        self.seed, self.weights, self.history = seed, weights, progress.history
+        self.train_seconds, self.first_step_seconds = progress.train_seconds, progress.first_step_seconds
+        validations = {row["step"]: row["validation_accuracy"] for row in self.history if "validation_accuracy" in row}
+        last = max(validations, default=None)
+        self.validation_accuracy = validations.get(progress.best["step"] if progress.best else last)
 
 
 def median_run(runs):
