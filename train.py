@@ -296,7 +296,7 @@ def run_facts(settings, seed, encoder, data, batches):
     """What a run and its continuation must share for the continuation to end where the run would have."""
     names = ("max_seq_length", "truncation", "head_share", "num_train_epochs", "learning_rate", "warmup_ratio",
              "weight_decay", "max_grad_norm", "layerwise_lr_decay", "hidden_dropout", "attention_dropout",
-             "label_smoothing", "class_weights", "gradient_accumulation_steps")  # fmt: skip
+             "label_smoothing", "class_weights", "pooling", "gradient_accumulation_steps")  # fmt: skip
     return {name: getattr(settings, name) for name in names} | {
         "seed": seed,
         "model": encoder.name,

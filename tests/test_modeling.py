@@ -73,11 +73,15 @@ def test_token_types_count_only_where_the_model_has_them():
     np.testing.assert_array_equal(np.asarray(without(types)), np.asarray(without(IDS)))
 
 
-def test_without_a_pooler_the_first_vector_is_classified():
-    model = tiny(pooler_act=None)
-    first = np.asarray(model.encoder(IDS["input_ids"]))[:, 0]
-    expected = first @ np.asarray(model.classifier.kernel) + np.asarray(model.classifier.bias)
-    np.testing.assert_allclose(np.asarray(model(IDS)), expected, atol=1e-5)
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_without_a_pooler_the_first_vector_or_the_mean_is_classified(pooling):
+    model = tiny(pooling=pooling)
+    mask = np.arange(12) < np.array([[12], [5]])
+    hidden = np.asarray(model.encoder(IDS["input_ids"], mask))
+    mean = (hidden * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
+    pooled = hidden[:, 0] if pooling == "first" else mean
+    expected = pooled @ np.asarray(model.classifier.kernel) + np.asarray(model.classifier.bias)
+    np.testing.assert_allclose(np.asarray(model({**IDS, "attention_mask": mask})), expected, atol=1e-5)
 
 
 def test_dropout_acts_in_training_only():

@@ -34,7 +34,7 @@ def test_the_config_names_the_labels(trained):
     assert config["label2id"] == {"negative": 0, "positive": 1}
     assert config["architectures"] == ["BertForSequenceClassification"]
     reading = {name: value for name, value in config["tfbert"].items() if name != "temperature"}
-    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25}
+    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25, "pooling": "pooler"}
     assert 0.1 <= config["tfbert"]["temperature"] <= 10
 
 
@@ -83,6 +83,26 @@ def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
     assert largest_difference(tmp_path / "model.onnx", model, batch) < 1e-5
     quantize(tmp_path / "model.onnx", tmp_path / "model_quantized.onnx")
     assert 1e-5 < largest_difference(tmp_path / "model_quantized.onnx", model, batch) < 0.2
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_a_head_without_a_pooler_is_exported_and_saved(pooling, tmp_path):
+    from tfbert.checkpoints import load_tokenizer, save_classifier
+    from tfbert.onnx_export import export_onnx, largest_difference
+    from tfbert.weights import get_weights
+
+    with np.load(FIXTURES / "tiny_bert" / "golden.npz") as file:
+        batch = {key: file[key].astype(np.int32) for key in ("input_ids", "attention_mask")}
+    config = read_config(FIXTURES / "tiny_bert") | {"tfbert": {"pooling": pooling}}
+    model, line = load_classifier(FIXTURES / "tiny_bert", config)
+    assert "left aside: bert" in line or "left aside: pooler" in line
+    model.compile(jit_compile=False)
+    export_onnx(model, tmp_path / "model.onnx")
+    assert largest_difference(tmp_path / "model.onnx", model, batch) < 1e-5
+    tokenizer = load_tokenizer(FIXTURES / "tiny_bert", 64, config)
+    save_classifier(tmp_path, get_weights(model), config, tokenizer)
+    again, _ = load_classifier(tmp_path)
+    np.testing.assert_array_equal(np.asarray(again(batch)), np.asarray(model(batch)))
 
 
 @pytest.mark.parametrize("name", ["tiny_roberta", "tiny_mpnet", "tiny_albert"])

@@ -32,7 +32,8 @@ class ModelConfig:
     type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT, MPNet)
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
-    pooler_act: str | None = "tanh"  # None: classify the first token as it is
+    pooling: str = "pooler"  # what is classified: "pooler", of the first token; "first", as it is; "mean", of all
+    pooler_act: str = "tanh"
     dropout_before_pooler: bool = False  # and after it (RoBERTa, ELECTRA, MPNet)
     pad_token_id: int = 0
     problem_type: str = SINGLE_LABEL
@@ -52,6 +53,7 @@ class ModelConfig:
         return self.max_position_embeddings - self.position_offset
 
 
+POOLINGS = ("pooler", "first", "mean")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
            "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
@@ -146,6 +148,8 @@ def model_config(config, source="config.json"):
         values["position_offset"] = values["pad_token_id"] + 1
     if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = None
+    values["pooling"] = config.get("tfbert", {}).get("pooling", "pooler")
+    must(values["pooling"] in POOLINGS, f"tfbert.pooling {values['pooling']} is not one of {', '.join(POOLINGS)}")
     result = ModelConfig(**values)
     must(result.hidden_act in ACTIVATIONS, f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
     must(
@@ -171,7 +175,7 @@ def model_config(config, source="config.json"):
 def classifier_config(config, label_names, problem_type, settings=None):
     """A copy of a config.json dict, for a classifier with these labels.
 
-    settings: of the training; its dropouts replace the encoder's, and "tfbert" tells infer.py how texts were cut.
+    settings: of the training; its dropouts replace the encoder's, and "tfbert" says how texts are cut and pooled.
     """
     config = {name: value for name, value in config.items() if name not in ("_name_or_path", "torch_dtype", "dtype")}
     config |= {
@@ -183,7 +187,7 @@ def classifier_config(config, label_names, problem_type, settings=None):
     if settings:
         config = with_dropout(config, settings)
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
-                            "head_share": settings.head_share}  # fmt: skip
+                            "head_share": settings.head_share, "pooling": settings.pooling}  # fmt: skip
     return config
 
 

@@ -201,10 +201,8 @@ class Encoder(keras.layers.Layer):
             block.build((None, self.config.hidden_size))
         super().build(input_shape)
 
-    def call(self, input_ids, attention_mask=None, token_type_ids=None, training=False):
+    def call(self, input_ids, attention_mask, token_type_ids=None, training=False):
         """input_ids, attention_mask, token_type_ids: int (B, S). Returns float (B, S, D)."""
-        if attention_mask is None:
-            attention_mask = ops.not_equal(input_ids, self.config.pad_token_id)
         padding = -65504.0  # the lowest float16
         mask = ops.where(ops.cast(attention_mask, "bool"), 0.0, padding)[:, None, None, :]
         mask = ops.cast(mask, self.compute_dtype)
@@ -218,7 +216,7 @@ class Encoder(keras.layers.Layer):
 
 
 class SequenceClassifier(keras.Model):
-    """Encoder, first token, pooler, dropout, linear layer: logits, float32 (B, L).
+    """Encoder, pooling, dropout, linear layer: logits, float32 (B, L).
 
     The head computes in float32 under every dtype policy: it costs nothing and keeps the logits exact.
     """
@@ -228,7 +226,7 @@ class SequenceClassifier(keras.Model):
         self.config = config
         self.encoder = Encoder(config, name="encoder")
         self.pooler = None
-        if config.pooler_act:
+        if config.pooling == "pooler":
             activation = ACTIVATIONS[config.pooler_act]
             self.pooler = dense(config, config.hidden_size, "pooler", activation, dtype="float32")
         self.dropout = keras.layers.Dropout(config.classifier_dropout, dtype="float32")
@@ -243,12 +241,19 @@ class SequenceClassifier(keras.Model):
 
     def call(self, inputs, training=False):
         """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
-        hidden = self.encoder(
-            inputs["input_ids"], inputs.get("attention_mask"), inputs.get("token_type_ids"), training=training
-        )
-        pooled = hidden[:, 0]
-        if self.config.dropout_before_pooler:
-            pooled = self.dropout(pooled, training=training)
+        ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+        if mask is None:
+            mask = ops.not_equal(ids, self.config.pad_token_id)
+        hidden = self.encoder(ids, mask, inputs.get("token_type_ids"), training=training)
+        pooled = mean_of_tokens(hidden, mask) if self.config.pooling == "mean" else hidden[:, 0]
         if self.pooler:
+            if self.config.dropout_before_pooler:
+                pooled = self.dropout(pooled, training=training)
             pooled = self.pooler(pooled)
         return self.classifier(self.dropout(pooled, training=training))
+
+
+def mean_of_tokens(hidden, mask):
+    """float (B, S, D), int (B, S) -> float32 (B, D): the mean over all that is not padding."""
+    weights = ops.cast(mask, "float32")[:, :, None]
+    return ops.sum(ops.cast(hidden, "float32") * weights, axis=1) / ops.sum(weights, axis=1)

@@ -95,7 +95,10 @@ def export_onnx(model, path):
         hidden = graph.add("MatMul", hidden, weight(block.output_dense.kernel))
         x = norm("SkipLayerNormalization", hidden, x, block.output_norm, block.output_dense.bias)
 
-    pooled = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
+    if config.pooling == "mean":
+        pooled = mean_of_tokens(graph, x)
+    else:
+        pooled = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
     if model.pooler:
         pooled = graph.add("MatMul", pooled, weight(model.pooler.kernel))
         pooled = graph.activation(config.pooler_act, pooled, weight(model.pooler.bias))
@@ -119,6 +122,15 @@ def position_bias(graph, layer):
     ends = graph.add("Concat", length, length, axis=0)
     starts, axes = graph.weight("starts", np.zeros(2, np.int64)), graph.weight("axes", np.array([2, 3]))
     return graph.add("Slice", whole, starts, ends, axes)
+
+
+def mean_of_tokens(graph, x):
+    """The name of the mean over all that is not padding, float (B, D)."""
+    axis = graph.weight("axis", np.array([1]))
+    mask = graph.add("Cast", "attention_mask", to=TensorProto.FLOAT)
+    weighed = graph.add("Mul", x, graph.add("Unsqueeze", mask, graph.weight("last", np.array([2]))))
+    total = graph.add("ReduceSum", weighed, axis, keepdims=0)
+    return graph.add("Div", total, graph.add("ReduceSum", mask, axis, keepdims=1))
 
 
 def largest_difference(path, model, batch):

@@ -333,6 +333,23 @@ def table(head, rows):
 # output/README.md
 
 
+def elsewhere(settings):
+    """How transformers loads the model, or why it cannot."""
+    if settings.pooling != "pooler":
+        return (
+            f"transformers' own classes cannot load it: they have no head that takes `--pooling {settings.pooling}`, "
+            "and would put a new pooler in its place."
+        )
+    return f"""With transformers 4 and tf-keras, change the first line to `from transformers import ...`. With transformers 5 and
+PyTorch, from pytorch/:
+
+```python
+from transformers import AutoModelForSequenceClassification
+
+model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir}/pytorch")
+```"""
+
+
 def write_model_card(path, record):
     """The model card of the Hugging Face Hub, output/README.md."""
     metrics, labels = record["metrics"], ", ".join(record["label_names"])
@@ -361,8 +378,7 @@ Here, with the ONNX model in onnx/:
 
     python infer.py --model_dir {settings.output_dir} "a text"
 
-With TensorFlow, from this project; or with transformers 4 and tf-keras, by changing the first line to
-`from transformers import ...`:
+With TensorFlow, from this project:
 
 ```python
 from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
@@ -373,17 +389,10 @@ logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logi
 ```
 
 Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as
-infer.py does.
-Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps what training
-kept ({settings.truncation}).
+infer.py does. Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps
+what training kept ({settings.truncation}).
 
-With transformers 5 and PyTorch, from pytorch/:
-
-```python
-from transformers import AutoModelForSequenceClassification
-
-model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir}/pytorch")
-```
+{elsewhere(settings)}
 
 ## How it was made
 

@@ -81,6 +81,11 @@ class TrainSettings(RunSettings):
     head_share: float = option(
         0.25, "what the head gets of head+tail; Sun et al. 2019: a quarter", at_least=0, at_most=1
     )
+    pooling: str = option(
+        "pooler",
+        "what is classified: the first token through the encoder's pooler; it as it is; the mean of all",
+        choices=("pooler", "first", "mean"),
+    )
     label_smoothing: float = option(
         0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1
     )

@@ -60,7 +60,9 @@ def main():
         model, _ = load_classifier(folder, config)
         ours = np.asarray(model.encoder(*(value.astype(np.int32) for value in inputs.values())))
         difference = np.abs(ours - theirs)[mask == 1].max()
-        print(f"{name}: hidden states up to {np.abs(theirs[mask == 1]).max():.2f}, different by {difference:.1e} at most")
+        print(
+            f"{name}: hidden states up to {np.abs(theirs[mask == 1]).max():.2f}, different by {difference:.1e} at most"
+        )
         worst = max(worst, difference)
     return 0 if worst < 1e-4 else 1
 
