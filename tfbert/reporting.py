@@ -340,8 +340,8 @@ def elsewhere(settings):
             f"transformers' own classes cannot load it: they have no head that takes `--pooling {settings.pooling}`, "
             "and would put a new pooler in its place."
         )
-    return f"""With transformers 4 and tf-keras, change the first line to `from transformers import ...`. With transformers 5
-and PyTorch, from pytorch/:
+    return f"""With transformers 4 and tf-keras, change the first line to `from transformers import ...`.
+With transformers 5 and PyTorch, from pytorch/:
 
 ```python
 from transformers import AutoModelForSequenceClassification
