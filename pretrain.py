@@ -18,7 +18,7 @@ from tfbert.console import say
 from tfbert.device import find_device
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
-from tfbert.outputs import check_output_dir
+from tfbert.outputs import begin, check_output_dir
 from tfbert.settings import PretrainSettings, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.tasks import find_task, load_texts
@@ -58,13 +58,14 @@ def main(argv=None):
 
     from tfbert import masked_lm, training
 
-    config = configs.with_dropout(config, settings)
     keras.utils.set_random_seed(settings.seed)
-    model, weights_line = checkpoints.load_masked_lm(encoder.folder, config, device.policy)
+    dropping = configs.with_dropout(config, settings)
+    model, weights_line = checkpoints.load_masked_lm(encoder.folder, dropping, device.policy)
+    begin(settings, model)
     batch_size = settings.per_device_train_batch_size
     batches = masked_lm.MaskedBatches(train, batch_size, settings.max_seq_length, settings.seed, tokenizer)
     gaps = masked_lm.MaskedBatches(validation, batch_size, settings.max_seq_length, settings.seed, tokenizer)
-    total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
+    total_steps = batches.steps(settings.num_train_epochs, settings.gradient_accumulation_steps)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
     settings.save_steps = settings.save_steps or settings.eval_steps
     masked_lm.compile_model(model, training.new_optimizer(model, settings, total_steps), device.xla)
@@ -72,10 +73,7 @@ def main(argv=None):
     say("Texts", f"{len(texts):,} in {len(train):,} pieces; {len(held_out):,} held out of train")
     say("Steps", f"{total_steps:,} of {batch_size} pieces")
 
-    names = ("seed", "max_seq_length", "num_train_epochs", "learning_rate", "warmup_ratio", "weight_decay",
-             "max_grad_norm", "hidden_dropout", "attention_dropout", "layerwise_lr_decay")  # fmt: skip
-    facts = {name: getattr(settings, name) for name in names}
-    facts |= {"model": encoder.name, "dataset": data.name, "pieces": len(train), "pieces in a step": batch_size}
+    facts = training.run_facts(settings, settings.seed, encoder, data, batches)
     progress = training.fit(
         model, batches, lambda forward: masked_lm.evaluate(forward, gaps), settings, total_steps, facts
     )
@@ -83,10 +81,10 @@ def main(argv=None):
         say("Stopped", f"after step {progress.step} of {total_steps}")
         say("", "To go on: the same command with --resume_from_checkpoint last")
         return 130
-    config["architectures"] = [configs.CLASSES[config["model_type"]] + "ForMaskedLM"]
+    last = progress.last_validation()
     with replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as staged:
         weights = pooler_weights(config["model_type"], encoder.folder) | get_weights(model)
-        checkpoints.save_encoder(staged, weights, config, tokenizer)
+        checkpoints.save_encoder(staged, weights, configs.masked_lm_config(config), tokenizer)
         write_json(staged / "history.json", progress.history)
         write_csv(staged / "history.csv", progress.history)
         write_json(staged / "pretraining.json", facts | {
@@ -95,11 +93,10 @@ def main(argv=None):
             "dataset_source": data.description,
             "texts": len(texts),
             "train_seconds": progress.train_seconds,
-            "validation_loss": progress.history[-1]["validation_loss"],
-            "validation_accuracy": progress.history[-1]["validation_accuracy"],
+            "validation_loss": last["validation_loss"],
+            "validation_accuracy": last["validation_accuracy"],
         })  # fmt: skip
     shutil.rmtree(Path(settings.output_dir, "checkpoints"))
-    last = progress.history[-1]
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
     say("Time", f"{clock(progress.train_seconds)} of training")
     say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")

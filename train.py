@@ -22,7 +22,7 @@ from tfbert.device import find_device, matmul_rate
 from tfbert.distribution import find_cluster
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
-from tfbert.outputs import check_output_dir
+from tfbert.outputs import begin, check_output_dir
 from tfbert.settings import TrainSettings, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.tasks import find_task, load_splits
@@ -40,6 +40,7 @@ def main(argv=None):
     with stopwatch("finding model and data"):
         encoder = find_encoder(settings.model_name_or_path)
         encoder_config = configs.read_config(encoder.folder)
+        pretraining = read_pretraining(encoder.folder)
         data = find_dataset(settings.dataset_name, task.dataset_name)
     with stopwatch("starting TensorFlow"):
         device = find_device(settings.precision, settings.xla, cluster)
@@ -64,7 +65,7 @@ def main(argv=None):
         test = Examples.tokenized(splits.test, text_encoder, "tokenizing test")
     batch_size = settings.per_device_train_batch_size * device.team.size
     batches = TrainBatches(train, batch_size, settings.max_seq_length, settings.seed)
-    total_steps = math.ceil(settings.num_train_epochs * batches.steps_per_epoch)
+    total_steps = batches.steps(settings.num_train_epochs, settings.gradient_accumulation_steps)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
     settings.save_steps = settings.save_steps or settings.eval_steps
     say("Texts", f"{len(train):,} to train, {len(validation):,} held out of train, {len(test):,} to test")
@@ -77,22 +78,23 @@ def main(argv=None):
 
     config = configs.classifier_config(encoder_config, splits.label_names, task.problem_type, settings)
     evaluate = training.evaluation_of(validation, settings.max_seq_length, settings.per_device_eval_batch_size)
+    weights_of_labels = class_weights(settings, train.labels, len(splits.label_names))
     runs = []
     for seed in range(settings.seed, settings.seed + settings.seeds):
         with stopwatch("building the model"), device.team.scope():
             keras.utils.set_random_seed(seed)
             model, weights_line = checkpoints.load_classifier(encoder.folder, config, device.policy)
-            training.compile_model(model, settings, total_steps, device.xla, class_weights(settings, train.labels))
+            training.compile_model(model, settings, total_steps, device.xla, weights_of_labels)
         if not runs:
             if cluster.is_chief:
-                check_disk_space(settings.output_dir, model, settings.seeds)
+                begin(settings, model, settings.seeds)
             say("Weights", weights_line)
             say("Expected", expected_duration(settings, model.config, device, batches, validation, test, total_steps))
         if settings.seeds > 1:
             say("Seed", f"{seed}, {len(runs) + 1} of {settings.seeds}")
         with stopwatch("training and validation"):
             batches = TrainBatches(train, batch_size, settings.max_seq_length, seed)
-            facts = run_facts(settings, seed, encoder, data, batches)
+            facts = training.run_facts(settings, seed, encoder, data, batches)
             progress = training.fit(model, batches, evaluate, settings, total_steps, facts, device.team)
         runs.append(Run(seed, model.get_weights(), progress))
         if progress.interrupted:
@@ -170,7 +172,7 @@ def main(argv=None):
         "encoder": encoder,
         "data": data,
         "weights_line": weights_line,
-        "pretraining": read_pretraining(encoder.folder),
+        "pretraining": pretraining,
         "label_names": splits.label_names,
         "published": task.published if data.name == task.dataset_name else (),
         "metrics": metrics,
@@ -204,9 +206,7 @@ class Run:
     def __init__(self, seed, weights, progress):
         self.seed, self.weights, self.history = seed, weights, progress.history
         self.train_seconds, self.first_step_seconds = progress.train_seconds, progress.first_step_seconds
-        validations = {row["step"]: row["validation_accuracy"] for row in self.history if "validation_accuracy" in row}
-        last = max(validations, default=None)
-        self.validation_accuracy = validations.get(progress.best["step"] if progress.best else last)
+        self.validation_accuracy = None if progress.interrupted else progress.last_validation()["validation_accuracy"]
 
 
 def median_run(runs):
@@ -214,16 +214,20 @@ def median_run(runs):
     return sorted(runs, key=lambda run: run.validation_accuracy)[(len(runs) - 1) // 2]
 
 
-def class_weights(settings, labels):
-    """Balanced weights of the labels where asked for, else None. labels: int (N,)."""
+def class_weights(settings, labels, count):
+    """Balanced weights of the labels where asked for, else None. labels: int (N,); count: how many labels there are."""
     if settings.class_weights == "none":
         return None
-    counts = np.bincount(labels)
-    return (len(labels) / (len(counts) * counts)).astype(np.float32)
+    counts = np.bincount(labels, minlength=count)
+    return (len(labels) / (count * np.maximum(counts, 1))).astype(np.float32)
 
 
 def check_places(settings):
-    """Refuses, before anything else happens, an output folder or places of results that cannot be written."""
+    """Refuses, before anything else happens, seeds that there are not, or places of results that cannot be written."""
+    if settings.seed + settings.seeds > 2**32:
+        raise UserError(f"--seed {settings.seed} --seeds {settings.seeds}: seeds end at {2**32 - 1}")
+    if settings.seeds > 1 and settings.resume_from_checkpoint not in (None, "last"):
+        raise UserError("--resume_from_checkpoint with several seeds: give last, which finds the checkpoint of each")
     folder = Path(settings.output_dir)
     for path in sorted([*folder.glob("model.safetensors*"), *folder.glob("pytorch_model*")]):
         # transformers 4 would choose it instead of tf_model.h5
@@ -241,15 +245,6 @@ def check_team(settings, team):
         raise UserError("--gradient_accumulation_steps works on one device: leave it out, or CUDA_VISIBLE_DEVICES=0")
     if settings.early_stopping_patience and len(team.cluster.workers) > 1:
         raise UserError("--early_stopping_patience works on one machine: --load_best_model_at_end works on several")
-
-
-def check_disk_space(folder, model, seeds):
-    """Refuses, before hours of training, a disk too small for the checkpoints, a successor and the saved model."""
-    weights = 4 * model.count_params()
-    needed = (3 * seeds + 6) * weights  # 3 for each checkpoint; HDF5, safetensors and ONNX
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(f"--output_dir {folder}: {free / 1e6:,.1f} MB free, but this run needs {needed / 1e6:,.1f} MB")
 
 
 def results_paths(output_dir):
@@ -292,24 +287,16 @@ def expected_duration(settings, config, device, batches, validation, test, total
     return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"
 
 
-def run_facts(settings, seed, encoder, data, batches):
-    """What a run and its continuation must share for the continuation to end where the run would have."""
-    names = ("max_seq_length", "truncation", "head_share", "num_train_epochs", "learning_rate", "warmup_ratio",
-             "weight_decay", "max_grad_norm", "layerwise_lr_decay", "hidden_dropout", "attention_dropout",
-             "label_smoothing", "class_weights", "pooling", "gradient_accumulation_steps")  # fmt: skip
-    return {name: getattr(settings, name) for name in names} | {
-        "seed": seed,
-        "model": encoder.name,
-        "dataset": data.name,
-        "training reviews": len(batches.examples),
-        "reviews in a step": batches.batch_size,
-    }
-
-
 def read_pretraining(folder):
     """What pretrain.py did to the encoder in `folder`, its pretraining.json as a dict, or None."""
     path = Path(folder, "pretraining.json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        done = json.loads(path.read_text(encoding="utf-8"))
+        return {name: done[name] for name in ("command", "model_source", "dataset_source", "texts", "train_seconds")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error!r}): delete it, or run pretrain.py again") from error
 
 
 def save_model(folder, model, config, tokenizer, batch, history):

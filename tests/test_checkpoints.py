@@ -179,11 +179,26 @@ def test_a_damaged_h5_is_a_clear_error(tmp_path):
         ({"id2label": ["a", "b"]}, "id2label must name the labels"),
         ({"id2label": {"1": "a", "2": "b"}}, "id2label must name the labels"),
         ({"id2label": {"0": "a"}}, "one label only"),
+        ({"num_labels": "x", "id2label": None}, "num_labels is 'x'"),
+        ({"pad_token_id": 900, "model_type": "roberta"}, "64 positions are too few for a pad_token_id of 900"),
+        ({"tfbert": None}, "tfbert is None, not a JSON object"),
+        ({"tfbert": {"temperature": 0}}, "tfbert.temperature is 0, not a number from 0.001"),
+        ({"tfbert": {"temperature": float("nan")}}, "tfbert.temperature is nan"),
+        ({"tfbert": {"head_share": "x"}}, "tfbert.head_share is 'x', not a number from 0 to 1"),
+        ({"tfbert": {"max_seq_length": 64.5}}, "tfbert.max_seq_length is 64.5, not a whole number"),
+        ({"tfbert": {"truncation": []}}, r"tfbert.truncation is \[\], not one of"),
+        ({"tfbert": {"pooling": "max"}}, "tfbert.pooling is 'max', not one of pooler, first, mean"),
     ],
 )
 def test_what_the_model_does_not_build_is_a_clear_error(change, message):
     with pytest.raises(UserError, match=message):
         model_config(read_config(FIXTURES / "tiny_bert") | change)
+
+
+def test_names_that_no_config_json_has_are_not_read():
+    strange = {"pooler_act": "x", "position_offset": 5, "share_layers": True}
+    config = read_config(FIXTURES / "tiny_bert")
+    assert model_config(config | strange) == model_config(config)
 
 
 def test_distilbert_sizes_stand_under_their_own_names():

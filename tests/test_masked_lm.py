@@ -9,7 +9,9 @@ from tfbert import masked_lm
 from tfbert.batches import Examples, TextEncoder
 from tfbert.checkpoints import load_classifier, load_masked_lm, load_tokenizer
 from tfbert.configs import read_config
+from tfbert.errors import UserError
 from tfbert.masked_lm import NO_PLACE, MaskedBatches
+from tfbert.predicting import Predictor
 from tfbert.weights import read_weights
 
 
@@ -109,6 +111,11 @@ def test_pretraining_learns_and_train_py_can_begin_with_it(pretrained, untrained
     history = [row for row in json.loads((pretrained / "history.json").read_text()) if "validation_loss" in row]
     assert history[-1]["validation_loss"] < 0.8 * history[0]["validation_loss"]
     assert not (pretrained / "checkpoints").exists()
+    facts = json.loads((pretrained / "pretraining.json").read_text())
+    assert facts["validation_loss"] == history[-1]["validation_loss"]
+    config, original = read_config(pretrained), read_config(untrained)
+    assert config["architectures"] == ["BertForMaskedLM"] and "id2label" not in config
+    assert config["hidden_dropout_prob"] == original["hidden_dropout_prob"]
     model, line = load_classifier(pretrained)
     assert line.endswith("new: classifier; left aside: cls")
     before, after = read_weights(untrained)[0], read_weights(pretrained)[0]
@@ -129,6 +136,32 @@ def test_the_test_split_is_not_read(untrained, dataset_folder, tmp_path):
     assert pretrain.main([str(argument) for argument in arguments]) is None
 
 
+def test_infer_says_that_an_encoder_is_no_classifier(pretrained):
+    with pytest.raises(UserError, match="holds an encoder, but no classifier"):
+        Predictor(pretrained)
+
+
+@pytest.mark.parametrize(
+    "texts, message",
+    [
+        ([""] * 40, "the texts are all empty"),
+        (["a story"] * 4, "the training split has 4 texts: at least 10 are needed"),
+        (list(range(40)), "the column text does not hold text"),
+        (["☃ ☂"] * 40, "have no word that the tokenizer knows"),
+    ],
+)
+def test_texts_of_no_use_are_one_line(texts, message, untrained, tmp_path):
+    from datasets import Dataset
+
+    import pretrain
+
+    (tmp_path / "data").mkdir()
+    Dataset.from_dict({"text": texts}).to_parquet(tmp_path / "data/train.parquet")
+    with pytest.raises(UserError, match=message):
+        pretrain.main(["--model_name_or_path", str(untrained), "--dataset_name", str(tmp_path / "data"),
+                       "--output_dir", str(tmp_path / "encoder"), "--max_seq_length", "32"])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -136,6 +169,7 @@ def test_the_test_split_is_not_read(untrained, dataset_folder, tmp_path):
         (["--max_seq_length", "65"], "reads at most 64"),
         (["--output_dir", "mine"], "holds config.json, which was not written here"),
         (["--resume_from_checkpoint", "last"], "holds no checkpoint"),
+        (["--model_name_or_path", str(FIXTURES / "tiny_bert_mlm")], "holds no tokenizer"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, untrained, dataset_folder, tmp_path, monkeypatch, capsys):

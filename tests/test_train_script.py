@@ -134,6 +134,54 @@ def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_f
     assert not (output / "checkpoints").exists()
 
 
+def started(folder, untrained, dataset_folder, *more):
+    """What `train.main` is given in the tests below."""
+    values = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", folder,
+              "--max_seq_length", 64, "--max_train_samples", 64, "--max_eval_samples", 40, *more]  # fmt: skip
+    return [str(value) for value in values]
+
+
+def test_starting_again_removes_the_checkpoints_of_before(untrained, dataset_folder, tmp_path):
+    old = tmp_path / "model/checkpoints/seed-43/step-00000003"
+    old.mkdir(parents=True)
+    arguments = started(tmp_path / "model", untrained, dataset_folder, "--overwrite_output_dir", "--seeds", 2)
+    assert train.main(arguments) is None
+    assert len(json.loads((tmp_path / "model/metrics.json").read_text())["seeds"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--resume_from_checkpoint", "last", "--seed", "7"], "no checkpoint of seed-7, only of seed-42"),
+        (["--seed", str(2**32 - 1), "--seeds", "2"], "seeds end at 4294967295"),
+        (["--resume_from_checkpoint", "somewhere", "--seeds", "2"], "with several seeds: give last"),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused_at_once(arguments, message, untrained, dataset_folder, tmp_path):
+    checkpoint = tmp_path / "model/checkpoints/seed-42/step-00000003"
+    checkpoint.mkdir(parents=True)
+    with pytest.raises(UserError, match=message):
+        train.main(started(tmp_path / "model", untrained, dataset_folder, *arguments))
+    assert checkpoint.exists()
+
+
+def test_a_damaged_pretraining_json_is_said_before_the_work(untrained, dataset_folder, tmp_path):
+    encoder = shutil.copytree(untrained, tmp_path / "encoder")
+    for text in ("{bad", "{}", "[]"):
+        (encoder / "pretraining.json").write_text(text)
+        with pytest.raises(UserError, match="pretraining.json is damaged"):
+            train.main(started(tmp_path / "model", encoder, dataset_folder))
+
+
+def test_balanced_weights_of_labels(untrained):
+    from tfbert.settings import TrainSettings
+
+    balanced = TrainSettings(class_weights="balanced")
+    weights = train.class_weights(balanced, np.array([0, 0, 0, 2]), 4)
+    np.testing.assert_allclose(weights, [1 / 3, 1, 1, 1])
+    assert train.class_weights(TrainSettings(), np.array([0, 1]), 2) is None
+
+
 def test_the_saved_temperature_is_what_infer_divides_by(trained):
     temperature = read_config(trained)["tfbert"]["temperature"]
     predictor = Predictor(trained)

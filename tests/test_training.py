@@ -214,6 +214,30 @@ def test_the_loss_with_smoothing_and_class_weights():
     np.testing.assert_allclose(weighed, 3 * plain, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda state: state.pop("run"), "not a checkpoint"),
+        (lambda state: state.pop("ended_early"), "not a checkpoint"),
+        (lambda state: state.update(best="x"), "not a checkpoint"),
+        (lambda state: state["run"].update(seed=4), "is of a run with seed 4, not 3"),
+    ],
+)
+def test_a_damaged_state_is_a_clear_error(data, tmp_path, change, message):
+    train(data, tmp_path)
+    path = tmp_path / "checkpoints/seed-3/step-00000024/state.json"
+    state = json.loads(path.read_text())
+    change(state)
+    path.write_text(json.dumps(state))
+    with pytest.raises(UserError, match=message):
+        train(data, tmp_path, resume_from_checkpoint="last")
+
+
+def test_steps_are_whole_updates(data):
+    batches = TrainBatches(data[0], 16, 64, seed=3)
+    assert (batches.steps(1), batches.steps(1, 8), batches.steps(0.1, 4)) == (20, 24, 4)
+
+
 def losses_in_turn(monkeypatch, losses):
     """Makes validation give these losses, one after the other."""
     values = iter(losses)

@@ -1,6 +1,7 @@
 """Text -> token ids -> head+tail truncation -> length buckets -> batches."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,8 @@ class Examples:
             new_fingerprint=f"{dataset._fingerprint}-chunks-{encoder.fingerprint()}",
             desc=description,
         )
+        if not len(mapped):
+            raise UserError(f"{description}: the texts are all empty")
         return cls(mapped)
 
     def __len__(self):
@@ -179,6 +182,10 @@ class TrainBatches:
         for window in np.split(rows, range(0, len(rows), WINDOW * self.batch_size)[1:]):
             window[:] = window[np.argsort(self.examples.lengths[window], kind="stable")]
         return rng.permutation(rows.reshape(self.steps_per_epoch, self.batch_size))
+
+    def steps(self, epochs, accumulated=1):
+        """Steps in so many epochs, rounded up to whole updates of `accumulated` steps."""
+        return math.ceil(epochs * self.steps_per_epoch / accumulated) * accumulated
 
     def rows(self, first_step=0):
         """Yields the rows of step first_step and of all that follow, without end, int64 (B,)."""

@@ -16,6 +16,9 @@ OUTPUT_FILES = {"tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "to
                 "history.csv", "history.json"}  # fmt: skip
 
 
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
+
+
 def load_classifier(folder, config=None, policy="float32"):
     """A SequenceClassifier with the weights in `folder`, and one line on what is new and what was left aside.
 
@@ -103,6 +106,8 @@ def load_tokenizer(folder, max_seq_length, config):
     """
     import transformers
 
+    if not any(Path(folder, name).exists() for name in TOKENIZER_FILES):
+        raise UserError(f"{folder} holds no tokenizer: neither tokenizer.json nor vocab.txt")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # the library raises what its parsers raise

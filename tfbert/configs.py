@@ -54,6 +54,7 @@ class ModelConfig:
 
 
 POOLINGS = ("pooler", "first", "mean")
+TRUNCATIONS = ("head+tail", "head", "tail")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
            "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
@@ -90,6 +91,8 @@ CONSTANTS = {
     "mpnet": {"embedding_size": None, "position_offset": 2, "dropout_before_pooler": True, "type_vocab_size": 0},
     "albert": {"share_layers": True},
 }
+# of ModelConfig's names, those that no config.json has
+OWN_NAMES = {"position_offset", "share_layers", "pooling", "pooler_act", "dropout_before_pooler"}
 SIZES = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
          "max_position_embeddings", "type_vocab_size", "pad_token_id", "embedding_size",
          "relative_attention_num_buckets"}  # fmt: skip
@@ -115,13 +118,12 @@ def read_config(folder):
 def model_config(config, source="config.json"):
     """The ModelConfig of a config.json dict. Raises UserError where it asks for what modeling.py does not build."""
     kind = config["model_type"]
-    names = {name: name for name in ModelConfig.__dataclass_fields__} | CONFIG_NAMES.get(kind, {})
+    names = {name: name for name in ModelConfig.__dataclass_fields__ if name not in OWN_NAMES}
+    names |= CONFIG_NAMES.get(kind, {})
     values = {name: config[called] for name, called in names.items() if config.get(called) is not None}
     values = DEFAULTS.get(kind, {}) | values
     values.setdefault("classifier_dropout", values.get("hidden_dropout_prob", 0.1))
-    labels = values.pop("id2label", None) or {
-        number: f"LABEL_{number}" for number in range(config.get("num_labels", 2))
-    }
+    labels = values.pop("id2label", None)
 
     def must(holds, rule):
         if not holds:
@@ -134,8 +136,9 @@ def model_config(config, source="config.json"):
             must(type(value) is int and value >= least, f"{said} whole number from {least} on")
         elif name in SHARES:
             must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
-    if labels is None:
-        count = config.get("num_labels", 2)
+            values[name] = float(value)
+    if not labels:
+        count = config.get("num_labels") or 2
         must(type(count) is int and 1 <= count <= 100_000, f"num_labels is {count!r}")
         labels = {number: f"LABEL_{number}" for number in range(count)}
     must(
@@ -148,9 +151,12 @@ def model_config(config, source="config.json"):
         values["position_offset"] = values["pad_token_id"] + 1
     if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = None
-    values["pooling"] = config.get("tfbert", {}).get("pooling", "pooler")
-    must(values["pooling"] in POOLINGS, f"tfbert.pooling {values['pooling']} is not one of {', '.join(POOLINGS)}")
+    values["pooling"] = reading_config(config, source)["pooling"]
     result = ModelConfig(**values)
+    must(
+        result.max_length > 2,
+        f"{result.max_position_embeddings} positions are too few for a pad_token_id of {result.pad_token_id}",
+    )
     must(result.hidden_act in ACTIVATIONS, f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
     must(
         result.problem_type in (SINGLE_LABEL, MULTI_LABEL),
@@ -172,6 +178,33 @@ def model_config(config, source="config.json"):
     return result
 
 
+def reading_config(config, source="config.json"):
+    """How texts are read and confidence is stated: what "tfbert" in a config.json dict says, or defaults.
+
+    max_seq_length may be missing. Raises UserError where a value is not as train.py writes it.
+    """
+    found = config.get("tfbert", {})
+    if not isinstance(found, dict):
+        raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
+    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0} | found
+
+    def number(low, high):
+        return lambda value: type(value) in (int, float) and low <= value <= high
+
+    rules = {
+        "max_seq_length": (lambda value: type(value) is int and value > 2, "a whole number from 3 on"),
+        "truncation": (TRUNCATIONS.__contains__, f"one of {', '.join(TRUNCATIONS)}"),
+        "head_share": (number(0, 1), "a number from 0 to 1"),
+        "pooling": (POOLINGS.__contains__, f"one of {', '.join(POOLINGS)}"),
+        "temperature": (number(1e-3, 1e3), "a number from 0.001 to 1000"),
+    }
+    for name, value in result.items():
+        holds, rule = rules.get(name, (lambda value: True, ""))
+        if isinstance(value, (list, dict)) or not holds(value):
+            raise UserError(f"{source}: tfbert.{name} is {value!r}, not {rule}")
+    return result
+
+
 def classifier_config(config, label_names, problem_type, settings=None):
     """A copy of a config.json dict, for a classifier with these labels.
 
@@ -189,6 +222,13 @@ def classifier_config(config, label_names, problem_type, settings=None):
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
                             "head_share": settings.head_share, "pooling": settings.pooling}  # fmt: skip
     return config
+
+
+def masked_lm_config(config):
+    """A copy of a config.json dict, for masked language modelling: without what is a classifier's."""
+    of_classifier = ("id2label", "label2id", "num_labels", "problem_type", "tfbert")
+    config = {name: value for name, value in config.items() if name not in of_classifier}
+    return config | {"architectures": [CLASSES[config["model_type"]] + "ForMaskedLM"], "tie_word_embeddings": True}
 
 
 def with_dropout(config, settings):

@@ -61,7 +61,7 @@ def evaluate(logits, labels, label_names, temperature=1.0):
 
     logits: float (N, L); labels: int (N,); temperature: what fit_temperature gave: confidence and its error are those
     of logits / temperature, the error without it is ece_before. ROC AUC and F1 are those of the second label where
-    there are two, macro averages where there are more.
+    there are two, macro averages where there are more; ROC AUC is None where a label does not occur.
     """
     from sklearn import metrics
 
@@ -73,18 +73,18 @@ def evaluate(logits, labels, label_names, temperature=1.0):
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predicted, labels=classes, zero_division=0
     )
-    binary = len(label_names) == 2
+    binary, roc_auc = len(label_names) == 2, None
     if binary:
-        roc_auc = metrics.roc_auc_score(labels, probabilities[:, 1])
-    else:
-        roc_auc = metrics.roc_auc_score(labels, probabilities, multi_class="ovr", labels=classes)
+        roc_auc = float(metrics.roc_auc_score(labels, probabilities[:, 1]))
+    elif support.all():
+        roc_auc = float(metrics.roc_auc_score(labels, probabilities, multi_class="ovr", labels=classes))
     return {
         "accuracy": right / count,
         "accuracy_low": low,
         "accuracy_high": high,
         "f1": float(f1[1] if binary else f1.mean()),
         "f1_macro": float(f1.mean()),
-        "roc_auc": float(roc_auc),
+        "roc_auc": roc_auc,
         "log_loss": float(metrics.log_loss(labels, probabilities, labels=classes)),
         "log_loss_before": float(metrics.log_loss(labels, before, labels=classes)),
         "ece": expected_calibration_error(probabilities, labels),

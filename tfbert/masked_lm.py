@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from tfbert.batches import TrainBatches
+from tfbert.errors import UserError
 from tfbert.modeling import ACTIVATIONS, Encoder, dense
 
 SHARE = 0.15  # of a text's tokens are to be guessed
@@ -86,7 +87,7 @@ def compile_model(model, optimizer, xla):
     def accuracy(labels, logits):
         right = ops.equal(ops.cast(labels, "int32"), ops.cast(ops.argmax(logits, axis=-1), "int32"))
         is_gap = ops.not_equal(ops.cast(labels, "int32"), NO_PLACE)
-        return ops.sum(ops.cast(right, "float32")) / ops.sum(ops.cast(is_gap, "float32"))
+        return ops.sum(ops.cast(right, "float32")) / ops.maximum(ops.sum(ops.cast(is_gap, "float32")), 1.0)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=NO_PLACE)
     metric = keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
@@ -102,4 +103,7 @@ def evaluate(forward, batches):
         logits = logits - logits.max(axis=1, keepdims=True)
         losses.append(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels])
         right.append(logits.argmax(axis=1) == labels)
-    return float(np.concatenate(losses).mean()), float(np.concatenate(right).mean())
+    losses, right = np.concatenate(losses), np.concatenate(right)
+    if not len(losses):
+        raise UserError("the held-out texts have no word that the tokenizer knows: no gap can be made")
+    return float(losses.mean()), float(right.mean())

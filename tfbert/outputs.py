@@ -1,6 +1,7 @@
 """The folder that a script is to write: refused before the work begins rather than after it."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -28,9 +29,11 @@ def check_output_dir(settings, owned, mark, model_file):
     foreign = there & owned
     if foreign and not {mark, model_file} & there:
         raise UserError(f"--output_dir {folder} holds {min(foreign)}, which was not written here: choose another")
-    unfinished = list(folder.glob("checkpoints/*/step-*"))
-    if settings.resume_from_checkpoint == "last" and not unfinished:
-        raise UserError(f"--resume_from_checkpoint last: {folder} holds no checkpoint")
+    unfinished = {path.parent.name for path in folder.glob("checkpoints/*/step-*")}
+    first = f"seed-{settings.seed}"
+    if settings.resume_from_checkpoint == "last" and first not in unfinished:
+        others = f" of {first}, only of {', '.join(sorted(unfinished))}" if unfinished else ""
+        raise UserError(f"--resume_from_checkpoint last: {folder} holds no checkpoint{others}")
     if not (settings.overwrite_output_dir or settings.resume_from_checkpoint):
         if unfinished:
             raise UserError(
@@ -39,3 +42,18 @@ def check_output_dir(settings, owned, mark, model_file):
             )
         if model_file in there:
             raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
+
+
+def begin(settings, model, seeds=1):
+    """Removes the checkpoints of an earlier run, unless they are to be resumed; refuses a disk that is too small.
+
+    Room is needed for a checkpoint of each seed, a successor, and the saved model in its formats.
+    """
+    if not settings.resume_from_checkpoint:
+        shutil.rmtree(Path(settings.output_dir, "checkpoints"), ignore_errors=True)
+    needed = (3 * seeds + 6) * 4 * model.count_params()
+    free = shutil.disk_usage(settings.output_dir).free
+    if free < needed:
+        raise UserError(
+            f"--output_dir {settings.output_dir}: {free / 1e6:,.1f} MB free, but this run needs {needed / 1e6:,.1f} MB"
+        )

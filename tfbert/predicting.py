@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.batches import TextEncoder, by_length, pad, padded_length
-from tfbert.configs import MULTI_LABEL, model_config, read_config
+from tfbert.configs import MULTI_LABEL, model_config, read_config, reading_config
 from tfbert.errors import UserError
 
 
@@ -27,10 +27,10 @@ class Predictor:
         config = model_config(config_json, folder)
         self.labels = list(config.id2label.values())
         self.multi_label = config.problem_type == MULTI_LABEL
-        reading = {"max_seq_length": config.max_length} | config_json.get("tfbert", {})
-        names = ("max_seq_length", "truncation", "head_share")
-        self.encoder = TextEncoder.from_folder(folder, **{name: reading[name] for name in names if name in reading})
-        self.temperature = reading.get("temperature", 1.0)
+        reading = reading_config(config_json, folder)
+        length = min(reading.get("max_seq_length", config.max_length), config.max_length)
+        self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
+        self.temperature = reading["temperature"]
         self.logits_of_batch = onnx_model(folder, quantize) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32):
@@ -126,6 +126,8 @@ def keras_model(folder):
     load_keras()
     from tfbert.checkpoints import load_classifier
 
-    model, _ = load_classifier(folder)
+    model, line = load_classifier(folder)
+    if "new:" in line:
+        raise UserError(f"{folder} holds an encoder, but no classifier: python train.py --model_name_or_path {folder}")
     model.compile(jit_compile=False)
     return model.predict_on_batch

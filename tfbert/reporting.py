@@ -150,7 +150,7 @@ def write_report(path, record):
                     f"{metrics['accuracy']:.4f}",
                     "here",
                     f"{metrics['f1']:.4f}",
-                    f"{metrics['roc_auc']:.4f}",
+                    "" if metrics["roc_auc"] is None else f"{metrics['roc_auc']:.4f}",
                     f"{metrics['log_loss']:.4f}",
                     f"{metrics['ece']:.4f}",
                     f"{metrics['train_seconds']:.0f}",

@@ -13,6 +13,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfbert.configs import POOLINGS, TRUNCATIONS
 from tfbert.errors import UserError
 
 
@@ -25,6 +26,10 @@ def option(default, help, choices=None, above=None, at_least=None, below=None, a
 @dataclass
 class RunSettings:
     """What train.py and pretrain.py have in common; None is filled in by the job's size and the encoder's width."""
+
+    LASTING = ("max_seq_length", "num_train_epochs", "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm",
+               "hidden_dropout", "attention_dropout", "layerwise_lr_decay", "gradient_accumulation_steps",
+               "load_best_model_at_end", "early_stopping_patience")  # fmt: skip  # the same when a run is resumed
 
     # what to learn, from what
     task_name: str = option("imdb", "the task: imdb")
@@ -75,16 +80,18 @@ class RunSettings:
 class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
+    LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights")
+
     per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1, at_most=65536)
     max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
-    truncation: str = option("head+tail", "what a long review keeps", choices=("head+tail", "head", "tail"))
+    truncation: str = option("head+tail", "what a long review keeps", choices=TRUNCATIONS)
     head_share: float = option(
         0.25, "what the head gets of head+tail; Sun et al. 2019: a quarter", at_least=0, at_most=1
     )
     pooling: str = option(
         "pooler",
         "what is classified: the first token through the encoder's pooler; it as it is; the mean of all",
-        choices=("pooler", "first", "mean"),
+        choices=POOLINGS,
     )
     label_smoothing: float = option(
         0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1

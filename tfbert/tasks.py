@@ -94,6 +94,7 @@ def load_texts(task, source, settings):
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
     check_columns(data, wanted, [task.text_column], source)
     train, *more = [renamed(data[split], {task.text_column: "text"}) for split in wanted]
+    check_text(train, task, source)
     train, held_out = hold_out(train, settings)
     return concatenate_datasets([train, *more]), held_out
 
@@ -120,6 +121,11 @@ def check_columns(data, splits, columns, source):
                 raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
 
 
+def check_text(dataset, task, source):
+    if getattr(dataset.features["text"], "dtype", None) not in ("string", "large_string"):
+        raise UserError(f"data set {source.name}: the column {task.text_column} does not hold text")
+
+
 def renamed(dataset, names):
     """`dataset` with the columns {old name: new name} only."""
     dataset = dataset.select_columns(list(names))
@@ -128,6 +134,8 @@ def renamed(dataset, names):
 
 def hold_out(train, settings):
     """Two parts of the training split: the texts to learn from, and those held out."""
+    if len(train) < 10:
+        raise UserError(f"the training split has {len(train)} texts: at least 10 are needed")
     wanted = min(settings.max_train_samples or len(train), len(train))
     held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
     if held_out > len(train) // 2:
@@ -139,8 +147,7 @@ def hold_out(train, settings):
 def normalised(dataset, task, source):
     """`dataset` with its two columns named text and label."""
     dataset = renamed(dataset, {task.text_column: "text", task.label_column: "label"})
-    if getattr(dataset.features["text"], "dtype", None) not in ("string", "large_string"):
-        raise UserError(f"data set {source.name}: the column {task.text_column} does not hold text")
+    check_text(dataset, task, source)
     for column, name in (("text", task.text_column), ("label", task.label_column)):
         if missing := dataset.data.column(column).null_count:
             raise UserError(

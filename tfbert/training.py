@@ -71,10 +71,21 @@ def new_optimizer(model, settings, total_steps):
 
 
 def layer_of(variable, depth):
-    """0 for the embeddings, 1 to `depth` for the blocks, depth + 1 for the head; all of ALBERT's are one block."""
+    """0 for the embeddings, 1 to `depth` for the blocks, depth + 1 for the head. ALBERT's only block counts as 1."""
     if number := re.search(r"/layer_(\d+)/", variable.path):
         return int(number[1]) + 1
-    return 0 if "embeddings/" in variable.path else depth + 1
+    return 0 if "embeddings/" in variable.path or "position_bias/" in variable.path else depth + 1
+
+
+def run_facts(settings, seed, encoder, data, batches):
+    """What a run and its continuation must share for the continuation to end where the run would have, a dict."""
+    return {name: getattr(settings, name) for name in settings.LASTING} | {
+        "seed": seed,
+        "model": encoder.name,
+        "dataset": data.name,
+        "training texts": len(batches.examples),
+        "texts in a step": batches.batch_size,
+    }
 
 
 def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEVICE):
@@ -283,7 +294,7 @@ class Progress(keras.callbacks.Callback):
             weights = [ops.convert_to_numpy(weight) for weight in self.model.weights]
             self.best = {"step": self.step, "loss": loss, "weights": weights}
         since = sum(row["step"] > self.best["step"] for row in self.history if "validation_loss" in row)
-        if since == self.settings.early_stopping_patience:
+        if self.settings.early_stopping_patience and since >= self.settings.early_stopping_patience:
             print(f"No lower validation loss than that of step {self.best['step']}: ending early", flush=True)
             self.stop_asked = self.ended_early = True
 
@@ -317,16 +328,19 @@ class Progress(keras.callbacks.Callback):
                 return
         try:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            before = {name: state["run"].get(name) for name in self.run_facts}
             values = read_arrays(folder / "variables.npz")
             best = state["best"] and state["best"] | {"weights": read_arrays(folder / "best.npz")}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint ({error})") from error
+            self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
+            self.best, self.ended_early = best, state["ended_early"]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint ({error!r})") from error
         for name, value in self.run_facts.items():
-            if state["run"].get(name) != value:
-                raise UserError(f"{folder} is of a run with {name} {state['run'].get(name)}, not {value}")
+            if before[name] != value:
+                raise UserError(f"{folder} is of a run with {name} {before[name]}, not {value}")
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in all_variables(self.model)]:
+            raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint of this model")
         set_variables(self.model, values)
-        self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
-        self.best, self.ended_early = best, state["ended_early"]
         print(f"Resumed at step {self.step} from {folder}", flush=True)
 
     def follow_chief(self):
@@ -341,6 +355,11 @@ class Progress(keras.callbacks.Callback):
         if self.best and self.best["step"] != self.step:
             self.model.set_weights(self.best["weights"])
             print(f"Back to the weights of step {self.best['step']}, validation loss {self.best['loss']:.4f}")
+
+    def last_validation(self):
+        """The history's row of the weights that a finished run ends with."""
+        rows = [row for row in self.history if "validation_loss" in row]
+        return next((row for row in rows if self.best and row["step"] == self.best["step"]), rows[-1])
 
     def interrupt(self):
         self.stop_asked = True
