@@ -206,7 +206,8 @@ class Run:
     def __init__(self, seed, weights, progress):
         self.seed, self.weights, self.history = seed, weights, progress.history
         self.train_seconds, self.first_step_seconds = progress.train_seconds, progress.first_step_seconds
-        self.validation_accuracy = None if progress.interrupted else progress.last_validation()["validation_accuracy"]
+        last = progress.last_validation()
+        self.validation_accuracy = last and last["validation_accuracy"]
 
 
 def median_run(runs):

@@ -357,9 +357,9 @@ class Progress(keras.callbacks.Callback):
             print(f"Back to the weights of step {self.best['step']}, validation loss {self.best['loss']:.4f}")
 
     def last_validation(self):
-        """The history's row of the weights that a finished run ends with."""
+        """The history's row of the weights that a finished run ends with; None on machines that do not validate."""
         rows = [row for row in self.history if "validation_loss" in row]
-        return next((row for row in rows if self.best and row["step"] == self.best["step"]), rows[-1])
+        return next((row for row in rows if self.best and row["step"] == self.best["step"]), rows[-1] if rows else None)
 
     def interrupt(self):
         self.stop_asked = True
