@@ -1,0 +1,239 @@
+"""What stands around the steps of a training run: progress lines, history, validation, checkpoints, an orderly stop."""
+
+import json
+import shutil
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfbert import distribution
+from tfbert.errors import UserError
+from tfbert.files import replaced_folder, write_json
+from tfbert.timing import clock
+
+
+class Progress(keras.callbacks.Callback):
+    """Prints and records how training goes, validates, writes checkpoints, and stops when asked to."""
+
+    def __init__(self, model, batches, evaluate, settings, total_steps, checkpoints, run_facts, team):
+        super().__init__()
+        self.set_model(model)
+        self.batches = batches
+        self.evaluate = evaluate
+        self.settings = settings
+        self.total_steps = total_steps
+        self.checkpoints = checkpoints  # the folder for them
+        self.run_facts = run_facts
+        self.team = team
+        self.forward = distribution.forward(model) if team.strategy else model.predict_on_batch
+        self.step = 0
+        self.history = []  # one dict a row, the columns of history.csv
+        self.train_seconds = 0.0  # without validation and checkpoints
+        self.first_step_seconds = None  # with compilation
+        self.stop_asked = False  # by a signal, or because validation no longer improves
+        self.interrupted = self.ended_early = False
+        self.keeps_best = settings.load_best_model_at_end or bool(settings.early_stopping_patience)
+        self.best = None  # step, loss and weights of the best validation
+        self.window = Window()
+
+    def on_train_begin(self, logs=None):
+        self.began, self.window = time.perf_counter(), Window()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.window.resume()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.window.steps += 1
+        if self.first_step_seconds is None:
+            float(logs["loss"])  # waits until the device is done
+            self.first_step_seconds = time.perf_counter() - self.began
+        at_epoch = self.step % self.batches.steps_per_epoch == 0
+        at_end = self.step == self.total_steps
+        validates = self.step % self.settings.eval_steps == 0 or at_end
+        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or at_end
+        if self.team.strategy:  # all machines stop at the same step
+            stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
+        else:
+            stopping = self.stop_asked  # read once: a signal may come at any moment
+        if self.step % self.settings.logging_steps == 0 or validates or saves or stopping:
+            loss, accuracy = float(logs["loss"]), float(logs["accuracy"])  # waits until the device is done
+            self.window.pause()
+            self.log(loss, accuracy)
+        self.window.pause()
+        if validates and self.team.cluster.is_chief:
+            self.validate()
+            stopping |= self.ended_early and not self.team.strategy
+        if stopping:
+            self.interrupted = not self.ended_early
+            self.model.stop_training = True
+        if (saves or stopping) and self.team.cluster.is_chief:
+            self.save()
+
+    def log(self, loss, accuracy):
+        if not np.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} at step {self.step}: lower --learning_rate, or use --precision float32"
+            )
+        seconds, steps = self.window.seconds, self.window.steps
+        self.train_seconds += seconds
+        texts = steps * self.batches.batch_size / seconds
+        tokens = texts * self.batches.tokens_per_row
+        left = seconds / steps * (self.total_steps - self.step)
+        self.history.append({
+            "step": self.step,
+            "epoch": round(self.step / self.batches.steps_per_epoch, 4),
+            "loss": loss,
+            "accuracy": accuracy,
+            "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "texts_per_second": texts,
+            "tokens_per_second": tokens,
+        })  # fmt: skip
+        print(
+            f"step {self.step:5}/{self.total_steps}  loss {loss:.4f}  acc {accuracy:.3f}  "
+            f"{texts:.1f} texts/s  {tokens:,.0f} tok/s  {clock(left)} left",
+            flush=True,
+        )
+        self.model.reset_metrics()
+        self.window = Window()
+
+    def validate(self):
+        loss, accuracy = self.evaluate(self.forward)
+        row = {"validation_loss": loss, "validation_accuracy": accuracy}
+        if self.history and self.history[-1]["step"] == self.step:
+            self.history[-1] |= row
+        else:
+            self.history.append({"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4), **row})
+        print(f"      validation  loss {loss:.4f}  acc {accuracy:.3f}  (held out of train)", flush=True)
+        if self.keeps_best:
+            self.compare_with_best(loss)
+
+    def compare_with_best(self, loss):
+        """Keeps the weights if this is the lowest validation loss; asks for the end if none was for long enough."""
+        if self.best is None or loss < self.best["loss"]:
+            weights = [ops.convert_to_numpy(weight) for weight in self.model.weights]
+            self.best = {"step": self.step, "loss": loss, "weights": weights}
+        since = sum(row["step"] > self.best["step"] for row in self.history if "validation_loss" in row)
+        if self.settings.early_stopping_patience and since >= self.settings.early_stopping_patience:
+            print(f"No lower validation loss than that of step {self.best['step']}: ending early", flush=True)
+            self.stop_asked = self.ended_early = True
+
+    def save(self):
+        """Writes step-N: everything that a resumed run needs to go on as if never stopped."""
+        folder = self.checkpoints / f"step-{self.step:08d}"
+        with replaced_folder(folder) as staged:
+            variables = all_variables(self.model)
+            np.savez(staged / "variables.npz", *[ops.convert_to_numpy(v) for v in variables])
+            if self.best:
+                np.savez(staged / "best.npz", *self.best["weights"])
+            state = {
+                "step": self.step,
+                "best": self.best and {name: self.best[name] for name in ("step", "loss")},
+                "ended_early": self.ended_early,
+                "train_seconds": self.train_seconds,
+                "run": self.run_facts,
+                "history": self.history,
+            }
+            write_json(staged / "state.json", state)
+        for older in self.checkpoints.glob("step-*"):
+            if older != folder:
+                shutil.rmtree(older)
+
+    def restore(self, which):
+        """Takes up a checkpoint: "last", or a folder. Raises UserError where it is missing or of another run."""
+        folder = Path(which)
+        if which == "last":
+            folder = max(self.checkpoints.glob("step-*"), default=None)
+            if folder is None:  # an earlier seed of the job was not done yet
+                return
+        try:
+            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            before = {name: state["run"].get(name) for name in self.run_facts}
+            values = read_arrays(folder / "variables.npz")
+            best = state["best"] and state["best"] | {"weights": read_arrays(folder / "best.npz")}
+            self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
+            self.best, self.ended_early = best, state["ended_early"]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint ({error!r})") from error
+        for name, value in self.run_facts.items():
+            if before[name] != value:
+                raise UserError(f"{folder} is of a run with {name} {before[name]}, not {value}")
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in all_variables(self.model)]:
+            raise UserError(f"--resume_from_checkpoint {folder}: not a checkpoint of this model")
+        set_variables(self.model, values)
+        print(f"Resumed at step {self.step} from {folder}", flush=True)
+
+    def follow_chief(self):
+        """Takes the chief's step and variables."""
+        values = [np.array(self.step), *map(ops.convert_to_numpy, all_variables(self.model))]
+        step, *values = distribution.agree(self.team, self.run_facts, values)
+        self.step = int(step)
+        set_variables(self.model, values)
+
+    def take_best(self):
+        """Gives the model the weights of the best validation, where they are kept."""
+        if self.best and self.best["step"] != self.step:
+            self.model.set_weights(self.best["weights"])
+            print(f"Back to the weights of step {self.best['step']}, validation loss {self.best['loss']:.4f}")
+
+    def last_validation(self):
+        """The history's row of the weights that a finished run ends with; None on machines that do not validate."""
+        rows = [row for row in self.history if "validation_loss" in row]
+        return next((row for row in rows if self.best and row["step"] == self.best["step"]), rows[-1] if rows else None)
+
+    def interrupt(self):
+        self.stop_asked = True
+        print("\nStopping; press Ctrl-C again to stop at once.", flush=True)
+
+
+class Window:
+    """Steps and seconds since the last progress line, without the pauses."""
+
+    def __init__(self):
+        self.steps, self.seconds, self.started = 0, 0.0, None
+
+    def resume(self):
+        self.started = self.started or time.perf_counter()
+
+    def pause(self):
+        if self.started:
+            self.seconds += time.perf_counter() - self.started
+            self.started = None
+
+
+class SignalGuard:
+    """A context in which the first Ctrl-C or SIGTERM calls `first`, and the second does what it always did."""
+
+    def __init__(self, first):
+        self.first = first
+
+    def __enter__(self):
+        self.previous = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(self, number, frame):
+        self.__exit__()
+        self.first()
+
+    def __exit__(self, *exception):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+def read_arrays(path):
+    with np.load(path) as stored:
+        return [stored[name] for name in stored.files]
+
+
+def all_variables(model):
+    """Weights, dropout seeds, and the optimizer's state."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def set_variables(model, values):
+    for variable, value in zip(all_variables(model), values, strict=True):
+        variable.assign(value)
