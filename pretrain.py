@@ -19,7 +19,7 @@ from tfbert.device import find_device
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.outputs import begin, check_output_dir
-from tfbert.settings import PretrainSettings, parse
+from tfbert.settings import PretrainSettings, fill_in, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.tasks import find_task, load_texts
 from tfbert.timing import clock
@@ -118,11 +118,7 @@ def choose_size(settings, device, config):
         "per_device_train_batch_size": 32 if device.is_gpu else 16,
         "hidden_dropout": 0.0 if not device.is_gpu else None,
     }
-    for name, value in chosen.items():
-        if getattr(settings, name) is None:
-            setattr(settings, name, value)
-    if settings.max_seq_length > config.max_length:
-        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {config.max_length}")
+    fill_in(settings, chosen, config.max_length)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tfbert.distribution import find_cluster
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.outputs import begin, check_output_dir
-from tfbert.settings import TrainSettings, parse
+from tfbert.settings import TrainSettings, fill_in, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.tasks import find_task, load_splits
 from tfbert.timing import Stopwatch, clock
@@ -267,12 +267,7 @@ def choose_size(settings, device, config):
         chosen |= {"max_seq_length": 256, "num_train_epochs": 1.0, "per_device_train_batch_size": 16}
         chosen |= {"max_train_samples": 8000 if small else 2000, "max_eval_samples": 2000 if small else 1000}
         chosen |= {"hidden_dropout": 0.0}  # one epoch needs none, and its random numbers cost a tenth of the time
-    chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
-    for name, value in chosen.items():
-        setattr(settings, name, value)
-    if settings.max_seq_length > config.max_length:
-        limit = config.max_length
-        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {limit} tokens")
+    chosen = fill_in(settings, chosen, config.max_length)
     return words + (": " + " ".join(f"--{name} {value}" for name, value in chosen.items()) if chosen else "")
 
 

@@ -1,11 +1,9 @@
 import keras
 import numpy as np
-import pytest
 
 from tfbert.optimizer import AdamW, WarmupLinearDecay
 
 
-@pytest.mark.skipif(AdamW is keras.optimizers.AdamW, reason="Keras's own on this backend")
 def test_five_steps_equal_those_of_keras():
     rng = np.random.default_rng(0)
     start = [rng.normal(size=shape).astype(np.float32) for shape in ((4, 3), (3,))]

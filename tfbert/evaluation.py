@@ -12,6 +12,14 @@ def softmax(logits):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
+def cross_entropies(logits, labels):
+    """Of each text, float (N,); of each text and label, float (N, L), where labels is float (N, L), not int (N,)."""
+    if labels.ndim == 2:
+        return np.logaddexp(0, logits) - labels * logits
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+
 def wilson_interval(successes, count, z=1.96):
     """The 95% interval of a proportion (Wilson 1927), as (low, high)."""
     share, spread = successes / count, z * z / count
@@ -43,10 +51,7 @@ def fit_temperature(logits, labels):
     from scipy.optimize import minimize_scalar
 
     def cross_entropy(log_temperature):
-        scaled = np.float64(logits) / math.exp(log_temperature)
-        if labels.ndim == 2:
-            return (np.logaddexp(0, scaled) - labels * scaled).mean()
-        return (np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(labels)), labels]).mean()
+        return cross_entropies(np.float64(logits) / math.exp(log_temperature), labels).mean()
 
     return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(0.1), math.log(10)), method="bounded").x)
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from tfbert.batches import TrainBatches
 from tfbert.errors import UserError
+from tfbert.evaluation import cross_entropies
 from tfbert.modeling import ACTIVATIONS, Encoder, dense
 
 SHARE = 0.15  # of a text's tokens are to be guessed
@@ -100,8 +101,7 @@ def evaluate(forward, batches):
     for _, (inputs, labels) in zip(range(batches.steps_per_epoch), batches.stream()):
         logits, is_gap = np.asarray(forward(inputs)), labels != NO_PLACE
         logits, labels = logits[is_gap], labels[is_gap]
-        logits = logits - logits.max(axis=1, keepdims=True)
-        losses.append(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels])
+        losses.append(cross_entropies(logits, labels))
         right.append(logits.argmax(axis=1) == labels)
     losses, right = np.concatenate(losses), np.concatenate(right)
     if not len(losses):

@@ -112,6 +112,19 @@ class PretrainSettings(RunSettings):
     output_dir: str = option("pretrained", "the encoder and its tokenizer, and checkpoints")
 
 
+def fill_in(settings, chosen, max_length):
+    """Gives `chosen` to what the command line left open, and returns what it gave.
+
+    Raises UserError where max_seq_length is then more than the encoder's max_length.
+    """
+    chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+    if settings.max_seq_length > max_length:
+        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {max_length} tokens")
+    return chosen
+
+
 def parse(settings_class, argv, positional=None):
     """An instance of `settings_class` from `argv`.
 

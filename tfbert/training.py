@@ -13,6 +13,7 @@ from tfbert.batches import by_length
 from tfbert.configs import MULTI_LABEL
 from tfbert.distribution import ONE_DEVICE
 from tfbert.errors import UserError
+from tfbert.evaluation import cross_entropies
 from tfbert.optimizer import AdamW, WarmupLinearDecay
 from tfbert.progress import Progress, SignalGuard
 
@@ -188,9 +189,5 @@ def evaluation_of(examples, max_seq_length, batch_size):
 
 def loss_and_accuracy(logits, labels):
     """Mean cross-entropy and share of right labels. logits: (N, L); labels: int (N,), or float (N, L) for several."""
-    if labels.ndim == 2:
-        losses = np.logaddexp(0, logits) - labels * logits
-        return float(losses.mean()), float(((logits > 0) == labels).mean())
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-    return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
+    right = (logits > 0) == labels if labels.ndim == 2 else logits.argmax(axis=1) == labels
+    return float(cross_entropies(logits, labels).mean()), float(right.mean())
