@@ -1,8 +1,8 @@
 """Labels text with the model that train.py saved.
 
-usage: python infer.py "a review" "another review"
-       python infer.py --file reviews.txt
-       cat reviews.txt | python infer.py
+usage: python infer.py "a text" "another text"
+       python infer.py --file texts.txt
+       cat texts.txt | python infer.py
 """
 
 import os
@@ -19,11 +19,11 @@ from itertools import islice
 
 from tfbert.errors import UserError, run
 from tfbert.predicting import Predictor
-from tfbert.reading import read_file, read_lines
+from tfbert.reading import read_lines, read_texts
 from tfbert.settings import option, parse
 
 EXAMPLE = "This movie is absolutely wonderful and inspiring."
-CHUNK = 1024  # reviews in memory at a time
+CHUNK = 1024  # texts in memory at a time
 
 
 @dataclass
@@ -31,42 +31,56 @@ class InferSettings:
     """Label text with the model that train.py saved. Without any text: an example."""
 
     model_dir: str = option("output", "the folder that train.py wrote")
-    file: str | None = option(None, "reviews in a .txt (one a line), .csv, .tsv or .jsonl file; - for standard input")
-    text_column: str = option("text", "the column or key of a .csv, .tsv or .jsonl file that holds the reviews")
-    batch_size: int = option(32, "reviews in one batch", at_least=1, at_most=65536)
+    file: str | None = option(
+        None, "texts in a .txt (one a line), .csv, .tsv, .jsonl or .parquet file; - for standard input"
+    )
+    text_column: str = option("text", "the column or key of --file that holds the texts")
+    text_pair_column: str = option("text_pair", "for a model of pairs: the column of the second texts")
+    threshold: float | None = option(
+        None, "where several labels may hold: for all labels, in place of those that training fitted", above=0, below=1
+    )
+    batch_size: int = option(32, "texts in one batch", at_least=1, at_most=65536)
     quantize: bool = option(False, "compute in int8: faster, a little less exact")
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
 
 def main(argv=None):
-    settings, texts = parse(InferSettings, argv, positional=("review", "reviews to label; - for standard input"))
+    settings, texts = parse(InferSettings, argv, positional=("text", "texts to label; - for standard input"))
     if texts and settings.file:
-        raise UserError("give reviews as arguments or in --file, not both")
+        raise UserError("give texts as arguments or in --file, not both")
     predictor = Predictor(settings.model_dir, settings.quantize)
-    reviews, several = choose_input(texts, settings)
+    if settings.threshold and not predictor.multi_label:
+        raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
+    if settings.threshold:
+        predictor.thresholds[:] = settings.threshold
+    rows, several = choose_input(texts, settings, predictor.pair)
     show = show_json if settings.json else show_line if several else show_pair
-    while chunk := list(islice(reviews, CHUNK)):
+    while chunk := list(islice(rows, CHUNK)):
         places, texts = zip(*chunk)
-        token_ids, lengths = predictor.encoder(texts)
-        for place, text, ids, length in zip(places, texts, token_ids, lengths):
-            check(place, text, ids, length, predictor.encoder)
-        for text, result in zip(texts, predictor.label(token_ids, settings.batch_size)):
-            show(text, result)
+        token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
+        for place, parts, ids, length in zip(places, texts, token_ids, lengths):
+            check(place, parts, ids, length, predictor.encoder)
+        for parts, result in zip(texts, predictor.label(token_ids, settings.batch_size, starts)):
+            show(parts, result, predictor.multi_label)
 
 
-def choose_input(texts, settings):
-    """The (place, text) pairs to label, and whether they may be many."""
+def choose_input(texts, settings, pair):
+    """The (place, texts) to label, one text each or two, and whether they may be many."""
+    parts = 2 if pair else 1
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped():
         if sys.stdin is None:
             raise UserError("standard input is closed")
-        return read_lines(sys.stdin.buffer, "standard input"), True
+        return read_lines(sys.stdin.buffer, "standard input", parts), True
     if settings.file:
-        return read_file(settings.file, settings.text_column), True
+        return read_texts(settings.file, settings.text_column, settings.text_pair_column if pair else None), True
     for number, text in enumerate(texts, 1):
         if text != text.encode(errors="replace").decode():
-            raise UserError(f"review {number} is not UTF-8 text")
+            raise UserError(f"text {number} is not UTF-8 text")
+    if pair and (not texts or len(texts) % 2):
+        raise UserError("this model labels pairs of texts: give two arguments for each")
     texts = texts or [EXAMPLE]
-    return ((f"review {number}", text) for number, text in enumerate(texts, 1)), len(texts) > 1
+    groups = [tuple(texts[start : start + parts]) for start in range(0, len(texts), parts)]
+    return ((f"text {number}", group) for number, group in enumerate(groups, 1)), len(groups) > 1
 
 
 def something_is_piped():
@@ -81,30 +95,37 @@ def something_is_piped():
     return stat.S_ISREG(mode) and os.fstat(0).st_size > 0
 
 
-def check(place, text, ids, length, encoder):
-    """Refuses what has no words, and says when a long review is not read whole."""
-    if not text.strip():
+def check(place, texts, ids, length, encoder):
+    """Refuses what has no words, and says when a long text is not read whole."""
+    if not all(text.strip() for text in texts):
         raise UserError(f"{place} is empty")
-    if set(ids) <= {*encoder.prefix, *encoder.suffix, encoder.unknown}:
+    if set(ids) <= {*encoder.prefix, *encoder.middle, *encoder.suffix, encoder.unknown}:
         raise UserError(f"{place} has no word or sign that this model knows")
     if length > encoder.max_seq_length:
-        cut = f"the first {encoder.head} and the last {encoder.tail}"
+        cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
         print(f"note: {place} has {length:,} tokens; the model reads {cut}", file=sys.stderr)
 
 
-def show_pair(text, result):
-    print(f"Review: {text}")
-    print(f"Label:  {result['label'] or '(none)'} ({result['probability']:.1%})")
+def show_pair(texts, result, multi_label):
+    for name, text in zip(("Text:", "and:"), texts):
+        print(f"{name:7} {text}")
+    if not multi_label:
+        print(f"Label:  {result['label']} ({result['probability']:.1%})")
+        return
+    print(f"Labels: {result['label'] or '(none)'}")
+    for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
+        print(f"        {value:6.1%} {name}")
 
 
-def show_line(text, result):
-    head, text = f"{result['label'] or '(none)'} {result['probability']:6.1%}  ", " ".join(text.split())
+def show_line(texts, result, multi_label):
+    head = f"{result['label'] or '(none)'} {result['probability']:6.1%}  "
+    text = " / ".join(" ".join(text.split()) for text in texts)
     width = max(shutil.get_terminal_size().columns - len(head), 20)
     print(head + (text if len(text) <= width else text[: width - 3] + "..."))
 
 
-def show_json(text, result):
-    print(json.dumps({"text": text, **result}, ensure_ascii=False))
+def show_json(texts, result, multi_label):
+    print(json.dumps({"text": texts[0] if len(texts) == 1 else texts, **result}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

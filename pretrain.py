@@ -21,7 +21,8 @@ from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.outputs import begin, check_output_dir
 from tfbert.settings import PretrainSettings, fill_in, parse
 from tfbert.sources import find_dataset, find_encoder
-from tfbert.tasks import find_task, load_texts
+from tfbert.splits import load_texts
+from tfbert.tasks import chosen_task
 from tfbert.timing import clock
 from tfbert.weights import LAYOUTS, get_weights, read_weights
 
@@ -32,11 +33,11 @@ OUTPUT_FILES = {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json
 
 def main(argv=None):
     settings = parse(PretrainSettings, argv)
-    task = find_task(settings.task_name)
+    task = chosen_task(settings)
     check_output_dir(settings, OUTPUT_FILES, "pretraining.json", "pretraining.json")
     encoder = find_encoder(settings.model_name_or_path)
     config = configs.read_config(encoder.folder)
-    data = find_dataset(settings.dataset_name, task.dataset_name)
+    data = find_dataset(task, settings)
     device = find_device(settings.precision, settings.xla)
     if device.team.size > 1:
         raise UserError("pretrain.py uses one GPU: set CUDA_VISIBLE_DEVICES=0")
@@ -63,7 +64,9 @@ def main(argv=None):
     model, weights_line = checkpoints.load_masked_lm(encoder.folder, dropping, device.policy)
     begin(settings, model)
     batch_size = settings.per_device_train_batch_size
-    batches = masked_lm.MaskedBatches(train, batch_size, settings.max_seq_length, settings.seed, tokenizer)
+    batches = masked_lm.MaskedBatches(
+        train, batch_size, settings.max_seq_length, settings.seed, tokenizer, settings.mlm_probability
+    )
     gaps = masked_lm.MaskedBatches(validation, batch_size, settings.max_seq_length, settings.seed, tokenizer)
     total_steps = batches.steps(settings.num_train_epochs, settings.gradient_accumulation_steps)
     settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
@@ -112,7 +115,7 @@ def pooler_weights(kind, folder):
 def choose_size(settings, device, config):
     """Fills in what the command line left open."""
     chosen = {
-        "learning_rate": 3e-4 if config.hidden_size <= 512 else 5e-5,
+        "learning_rate": 5e-4 if config.hidden_size <= 512 else 5e-5,
         "max_seq_length": 512 if device.is_gpu else 256,
         "num_train_epochs": 3.0 if device.is_gpu else 1.0,
         "per_device_train_batch_size": 32 if device.is_gpu else 16,

@@ -24,7 +24,9 @@ from tfbert.device import available_cores
 from tfbert.errors import run
 from tfbert.files import write_json
 from tfbert.predicting import Predictor
+from tfbert.settings import TrainSettings
 from tfbert.sources import find_dataset
+from tfbert.tasks import find_task
 
 REVIEW = "This movie is absolutely wonderful and inspiring."
 PROCESSES = {  # name: (environment, what Python is to run, {} being the model's folder)
@@ -139,7 +141,7 @@ def measure_accuracy(arguments):
 def test_reviews():
     from datasets import load_dataset
 
-    return load_dataset(find_dataset().folder, split="test")
+    return load_dataset(find_dataset(find_task("imdb"), TrainSettings()).folder, split="test")
 
 
 if __name__ == "__main__":

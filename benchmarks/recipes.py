@@ -64,10 +64,13 @@ def split_of_train(work, held_out, dataset_name):
         return folder
     from datasets import load_dataset
 
+    from tfbert.settings import TrainSettings
     from tfbert.sources import find_dataset
-    from tfbert.tasks import drawn_order
+    from tfbert.splits import drawn_order
+    from tfbert.tasks import find_task
 
-    train = load_dataset(find_dataset(dataset_name).folder, split="train", verification_mode="no_checks")
+    source = find_dataset(find_task("imdb"), TrainSettings(dataset_name=dataset_name))
+    train = load_dataset(source.folder, split="train", verification_mode="no_checks")
     order = drawn_order(train, seed=0)
     folder.mkdir(parents=True)
     train.select(order[held_out:]).to_parquet(folder / "train.parquet")

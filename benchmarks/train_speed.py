@@ -24,7 +24,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from common import RESULTS, python_of, save
 
 from tfbert.errors import run as run_command
+from tfbert.settings import TrainSettings
 from tfbert.sources import find_dataset, find_encoder
+from tfbert.tasks import find_task
 
 TORCH = {"pad_to_max_length": False, "bf16": True, "attention": "sdpa", "hidden_dropout": 0.0,
          "attention_dropout": 0.0, "group_by_length": True, "compile": False}  # fmt: skip
@@ -65,7 +67,7 @@ def main():
         reviews = Path(folder, "reviews.parquet")
         from datasets import load_dataset
 
-        train = load_dataset(find_dataset().folder, split="train")
+        train = load_dataset(find_dataset(find_task("imdb"), TrainSettings()).folder, split="train")
         train.shuffle(seed=0).select(range(arguments.reviews)).to_parquet(reviews)
         encoder = arguments.encoder or find_encoder().folder
         runs = {name: [] for name in arguments.only}

@@ -21,14 +21,14 @@ def examples(count=200, length=64):
 )
 def test_truncation_keeps_head_tail_or_both(truncation, kept):
     encode = encoder(10, truncation)
-    [ids], [length] = encode(["1 2 3 4 5 6 7 8 9 0"])
+    [ids], [length], _ = encode(["1 2 3 4 5 6 7 8 9 0"])
     assert encode.tokenizer.decode(ids, skip_special_tokens=False) == f"[CLS] {kept} [SEP]"
     assert length == 12
 
 
 def test_a_text_that_fits_is_not_cut():
     encode = encoder(10)
-    ids, lengths = encode(["good film", "1 2 3 4 5 6 7 8", ""])
+    ids, lengths, _ = encode(["good film", "1 2 3 4 5 6 7 8", ""])
     assert [encode.tokenizer.decode(each) for each in ids] == ["good film", "1 2 3 4 5 6 7 8", ""]
     assert lengths == [4, 10, 2]
 
@@ -45,7 +45,7 @@ def test_examples_come_back_as_they_were_tokenized():
     texts, labels = reviews(2500, seed=5)  # more than one Arrow chunk
     data = Dataset.from_dict({"text": texts, "label": labels}).select(range(2499, -1, -1))
     stored = Examples.tokenized(data, encoder(64), "tokenizing")
-    ids, full = encoder(64)(texts[::-1])
+    ids, full, _ = encoder(64)(texts[::-1])
     assert stored.labels.tolist() == labels[::-1]
     assert stored.full_lengths.tolist() == full
     assert all(stored.ids(row).tolist() == ids[row] for row in range(0, 2500, 7))
@@ -103,7 +103,7 @@ def test_by_length_covers_all_rows_longest_first():
 def test_every_kind_of_tokenizer_is_cut_at_head_and_tail(name, cls, sep):
     encoder = TextEncoder.from_folder(FIXTURES / name, 16)
     text = "the film was good and the cast was perfect but the ending was very dull"
-    ((ids,), (full,)), whole = encoder([text]), encoder.tokenizer.encode(text, add_special_tokens=False).ids
+    ((ids,), (full,), _), whole = encoder([text]), encoder.tokenizer.encode(text, add_special_tokens=False).ids
     assert full == len(whole) + 2 and len(ids) == 16
     assert ids == [cls, *whole[:3], *whole[-11:], sep]
 
@@ -113,5 +113,5 @@ def test_the_share_of_the_head_can_be_chosen():
     for share, head in ((0.5, 4), (0.0, 0), (1.0, 8)):
         encoder = TextEncoder.from_folder(FIXTURES / "tiny_bert", 10, head_share=share)
         whole = encoder.tokenizer.encode(text, add_special_tokens=False).ids
-        ((ids,), _) = encoder([text])
+        ((ids,), _, _) = encoder([text])
         assert ids[1:-1] == whole[:head] + whole[len(whole) - 8 + head :]

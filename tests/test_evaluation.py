@@ -1,16 +1,9 @@
 import numpy as np
 import pytest
 
-from tfbert import evaluation
-from tfbert.evaluation import (
-    accuracy_by_length,
-    baseline,
-    calibration_bins,
-    evaluate,
-    expected_calibration_error,
-    softmax,
-    wilson_interval,
-)
+from tfbert import calibration, evaluation
+from tfbert.calibration import calibration_bins, confidences, expected_calibration_error, softmax
+from tfbert.evaluation import accuracy_by_length, baselines, evaluate, evaluate_several, score, wilson_interval
 
 
 def test_wilson_interval_of_a_textbook_case():
@@ -41,8 +34,9 @@ def test_three_classes_are_averaged():
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     probabilities = np.array([[0.8, 0.2]] * 10)
     labels = np.array([0] * 6 + [1] * 4)
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(0.2)
-    assert calibration_bins(probabilities, labels).tolist() == [[pytest.approx(0.8), 0.6, 10]]
+    decisions = confidences(probabilities, labels)
+    assert expected_calibration_error(*decisions) == pytest.approx(0.2)
+    assert calibration_bins(*decisions).tolist() == [[pytest.approx(0.8), 0.6, 10]]
 
 
 def test_softmax_survives_large_logits():
@@ -56,12 +50,18 @@ def test_accuracy_by_length():
 
 def test_the_baseline_learns_words():
     texts = [f"{word} film {n}" for n in range(20) for word in ("lovely", "dreadful")]
-    result = baseline(texts, [1, 0] * 20, ["a lovely plot", "a dreadful plot"], [1, 0])
+    labels = np.array([1, 0] * 20)
+    result = baselines("accuracy", texts, ["a lovely plot", "a dreadful plot"], labels, np.array([1, 0]))
     assert result["baseline_accuracy"] == 1.0 and result["baseline_seconds"] > 0
+    assert result["majority_accuracy"] == 0.5
+    several = np.stack([labels, 1 - labels, labels], axis=1).astype(np.float32)
+    result = baselines("f1_micro", texts, ["a lovely plot", "a dreadful plot"], several, several[:2])
+    assert result["baseline_f1_micro"] == 1.0
+    assert result["majority_f1_micro"] == pytest.approx(2 * 1 / (2 + 3))  # the first label, for both texts
 
 
 def test_without_common_words_the_baseline_is_the_most_frequent_label():
-    result = baseline(["one", "two", "three"], [1, 0, 1], ["four", "five"], [1, 0])
+    result = baselines("accuracy", ["one", "two", "three"], ["four", "five"], np.array([1, 0, 1]), np.array([1, 0]))
     assert result["baseline_accuracy"] == 0.5
 
 
@@ -69,15 +69,15 @@ def test_without_common_words_the_baseline_is_the_most_frequent_label():
 def test_the_temperature_that_made_the_labels_is_found(true):
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (40_000, 3))
-    labels = np.array([rng.choice(3, p=row) for row in evaluation.softmax(logits / true)])
-    assert evaluation.fit_temperature(logits, labels) == pytest.approx(true, rel=0.03)
+    labels = np.array([rng.choice(3, p=row) for row in softmax(logits / true)])
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(true, rel=0.03)
 
 
 def test_the_temperature_of_several_labels_a_text():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (20_000, 3))
     labels = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits / 2))).astype(np.float32)
-    assert evaluation.fit_temperature(logits, labels) == pytest.approx(2, rel=0.03)
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(2, rel=0.03)
 
 
 def test_a_temperature_changes_confidence_and_no_label():
@@ -90,4 +90,49 @@ def test_a_temperature_changes_confidence_and_no_label():
 
 
 def test_mean_and_deviation_in_words():
-    assert evaluation.mean_and_deviation([0.93, 0.94, 0.95]) == "94.00% +- 1.00"
+    assert evaluation.mean_and_deviation("accuracy", [0.93, 0.94, 0.95]) == "94.00% +- 1.00"
+    assert evaluation.mean_and_deviation("f1_micro", [0.70, 0.71, 0.72]) == "0.710 +- 0.010"
+
+
+SEVERAL = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.float32)
+SCORES = np.array([[0.9, 0.2, 0.4], [0.1, 0.8, 0.3], [0.7, 0.4, 0.2], [0.2, 0.1, 0.1]])
+
+
+def test_figures_where_several_labels_may_hold():
+    logits = np.log(SCORES / (1 - SCORES))
+    result = evaluate_several(logits, SEVERAL, ["joy", "fear", "trust"])
+    # right at 0.5: joy twice, fear once; missed: fear once, trust once
+    assert result["f1_micro"] == pytest.approx(2 * 3 / (3 + 5)) and result["accuracy"] == 0.5
+    assert result["f1_macro"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert result["jaccard"] == pytest.approx((0.5 + 1 + 0.5 + 1) / 4)
+    assert result["roc_auc"] == 1.0 and result["per_class"]["trust"]["roc_auc"] == 1.0
+    assert result["roc_auc_of_labels"] == pytest.approx((3 / 5 + 1) / 2)
+    assert result["f1_micro_low"] <= result["f1_micro"] <= result["f1_micro_high"]
+    fitted = calibration.fit_thresholds(SCORES, SEVERAL)
+    tuned = evaluate_several(logits, SEVERAL, ["joy", "fear", "trust"], thresholds=fitted)
+    assert tuned["f1_micro"] == tuned["accuracy"] == 1.0 and tuned["f1_micro_at_half"] == result["f1_micro"]
+    assert all(low <= t < high for t, low, high in zip(fitted, (0.2, 0.2, 0.3), (0.7, 0.4, 0.4)))
+
+
+def test_a_label_that_no_text_has_keeps_a_threshold_of_a_half():
+    assert calibration.fit_thresholds(SCORES[:, :1], np.zeros((4, 1))).tolist() == [0.5]
+
+
+def test_matthews_correlation_of_a_textbook_table():
+    labels = np.repeat([1, 1, 0, 0], [6, 2, 1, 3])  # 6 true positives, 2 missed, 1 false alarm, 3 true negatives
+    predicted = np.repeat([1, 0, 1, 0], [6, 2, 1, 3])
+    assert score("matthews_correlation", predicted, labels) == pytest.approx((6 * 3 - 1 * 2) / np.sqrt(7 * 8 * 4 * 5))
+    assert score("matthews_correlation", np.ones(12, int), labels) == 0.0
+
+
+def test_the_most_confident_mistakes_of_several_labels():
+    from types import SimpleNamespace
+
+    logits = np.log(SCORES / (1 - SCORES))
+    test = SimpleNamespace(labels=SEVERAL, full_lengths=np.arange(4))
+    rows = evaluation.worst_mistakes(logits, test, list("abcd"), ["joy", "fear", "trust"])
+    assert [(row["text"], row["label"], row["predicted"]) for row in rows] == [
+        ("a", "joy, trust", "joy"),
+        ("c", "joy, fear", "joy"),
+    ]
+    assert rows[0]["confidence"] == pytest.approx(0.6)

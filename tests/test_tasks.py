@@ -5,7 +5,8 @@ from datasets import Dataset
 from tfbert.errors import UserError
 from tfbert.settings import TrainSettings
 from tfbert.sources import Source
-from tfbert.tasks import drawn_order, find_task, load_splits
+from tfbert.splits import drawn_order, load_splits
+from tfbert.tasks import find_task
 
 IMDB = find_task("imdb")
 GOOD = "text,label\n" + "".join(f"review {n},{n % 2}\n" for n in range(100))

@@ -173,19 +173,10 @@ def test_a_damaged_pretraining_json_is_said_before_the_work(untrained, dataset_f
             train.main(started(tmp_path / "model", encoder, dataset_folder))
 
 
-def test_balanced_weights_of_labels(untrained):
-    from tfbert.settings import TrainSettings
-
-    balanced = TrainSettings(class_weights="balanced")
-    weights = train.class_weights(balanced, np.array([0, 0, 0, 2]), 4)
-    np.testing.assert_allclose(weights, [1 / 3, 1, 1, 1])
-    assert train.class_weights(TrainSettings(), np.array([0, 1]), 2) is None
-
-
 def test_the_saved_temperature_is_what_infer_divides_by(trained):
     temperature = read_config(trained)["tfbert"]["temperature"]
     predictor = Predictor(trained)
-    ids, _ = predictor.encoder(["the film was good", "a dull story"])
+    ids, _, _ = predictor.encoder(["the film was good", "a dull story"])
     logits = predictor.logits(ids) / temperature
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found = [list(result["probabilities"].values()) for result in predictor.label(ids)]
@@ -290,7 +281,7 @@ def test_the_example_is_labelled_without_arguments(model, capsys, monkeypatch):
     monkeypatch.setattr(infer, "something_is_piped", lambda: False)
     infer.main(model)
     review, label = lines(capsys)
-    assert review == "Review: This movie is absolutely wonderful and inspiring."
+    assert review == "Text:   This movie is absolutely wonderful and inspiring."
     assert label.startswith("Label:  positive (")
 
 
@@ -339,10 +330,10 @@ def test_a_long_review_is_read_at_head_and_tail(model, capsys):
         ("r.txt", b"\x89PNG\xff\xfe\n", "line 1: not UTF-8 text"),
         ("r.csv", b"a,b\n1,2\n", "no column 'text', but a, b"),
         ("r.csv", b"text\ngood\n \n", "line 3 is empty"),
-        ("r.csv", b"", "no column 'text'"),
-        ("r.jsonl", b'{"text": 3}\n', "line 1: 3 is not text"),
+        ("r.csv", b"", "r.csv is empty"),
+        ("r.jsonl", b'{"text": 3}\n', "line 1: text is '3', not text"),
         ("r.jsonl", b"{\n", "line 1: not JSON"),
-        ("r.jsonl", b'{"body": "x"}\n', "no key 'text', but body"),
+        ("r.jsonl", b'{"body": "x"}\n', "no column 'text', but body"),
         ("r.pdf", b"x", "must end in .txt"),
         ("r.txt", None, "No such file"),
         ("", None, "is a folder"),
@@ -357,7 +348,7 @@ def test_a_bad_file_is_one_line(model, capsys, tmp_path, name, content, message)
     assert len(error) == 1 and message in error[0]
 
 
-@pytest.mark.parametrize("text, message", [("", "review 1 is empty"), ("😀 🎉", "review 1 has no word")])
+@pytest.mark.parametrize("text, message", [("", "text 1 is empty"), ("😀 🎉", "text 1 has no word")])
 def test_a_review_without_words_is_one_line(model, capsys, text, message):
     assert run(lambda: infer.main([*model, text])) == 2
     assert message in capsys.readouterr().err

@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from tfbert import training
 from tfbert.batches import Examples, TextEncoder, TrainBatches
+from tfbert.calibration import cross_entropies
 from tfbert.checkpoints import load_classifier
 from tfbert.configs import MULTI_LABEL, read_config
 from tfbert.errors import UserError
@@ -29,7 +30,9 @@ def data(untrained):
 
 
 def settings(folder, **changes):
-    values = dict(learning_rate=0.01, logging_steps=4, eval_steps=12, save_steps=10, output_dir=str(folder))
+    values = dict(
+        learning_rate=0.01, max_seq_length=64, logging_steps=4, eval_steps=12, save_steps=10, output_dir=str(folder)
+    )
     return TrainSettings(**(values | changes))
 
 
@@ -49,7 +52,9 @@ def train(data, folder, policy="float32", config=None, callback=None, total_step
 
         training.Progress.on_train_batch_end = on_train_batch_end
     try:
-        return model, training.fit(model, batches, training.evaluation_of(data[1], 64, 16), chosen, total_steps, FACTS)
+        return model, training.fit(
+            model, batches, training.evaluation_of(data[1], chosen, "accuracy"), chosen, total_steps, FACTS
+        )
     finally:
         training.Progress.on_train_batch_end = original
 
@@ -159,17 +164,14 @@ def test_several_labels_a_text_are_learnt(data, tmp_path):
     assert progress.history[-1]["validation_accuracy"] > 0.9
 
 
-def test_loss_and_accuracy_equal_keras():
+def test_cross_entropies_equal_keras():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(20, 3)) * 5, rng.integers(0, 3, 20)
-    loss, accuracy = training.loss_and_accuracy(logits, labels)
-    assert loss == pytest.approx(
-        float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)), abs=1e-5
-    )
-    assert accuracy == (logits.argmax(1) == labels).mean()
+    one = float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits))
+    assert cross_entropies(logits, labels).mean() == pytest.approx(one, abs=1e-5)
     several = rng.integers(0, 2, (20, 3)).astype(float)
-    loss, _ = training.loss_and_accuracy(logits, several)
-    assert loss == pytest.approx(float(keras.losses.BinaryCrossentropy(from_logits=True)(several, logits)), abs=1e-5)
+    many = float(keras.losses.BinaryCrossentropy(from_logits=True)(several, logits))
+    assert cross_entropies(logits, several).mean() == pytest.approx(many, abs=1e-5)
 
 
 def one_step(tmp_path, data, rows, steps=1, **changes):
@@ -214,6 +216,10 @@ def test_the_loss_with_smoothing_and_class_weights():
     np.testing.assert_allclose(weighed, 3 * plain, atol=1e-6)
 
 
+def test_balanced_weights_of_labels():
+    np.testing.assert_allclose(training.balanced_weights(np.array([0, 0, 0, 2]), 4), [1 / 3, 1, 1, 1])
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -241,7 +247,7 @@ def test_steps_are_whole_updates(data):
 def losses_in_turn(monkeypatch, losses):
     """Makes validation give these losses, one after the other."""
     values = iter(losses)
-    monkeypatch.setattr(training, "evaluation_of", lambda *_: lambda forward: (next(values), 0.5))
+    monkeypatch.setattr(training, "evaluation_of", lambda *_: lambda forward: {"loss": next(values), "accuracy": 0.5})
 
 
 def test_the_best_weights_come_back_and_training_ends_early(data, tmp_path, monkeypatch):

@@ -31,11 +31,14 @@ class TextEncoder:
         self.unknown = tokenizer.token_to_id(unknown) if unknown else None
         if self.unknown is None and isinstance(tokenizer.model, WordPiece):
             raise UserError(f"the tokenizer has no entry for unknown words ({unknown}): not that of a BERT model")
+        self.head_share = {"head": 1.0, "tail": 0.0, "head+tail": head_share}[truncation]
         special = tokenizer.encode("").ids  # [CLS] [SEP]
         self.prefix, self.suffix = special[: len(special) // 2], special[len(special) // 2 :]
-        room = max_seq_length - len(special)
-        self.head = {"head": room, "tail": 0, "head+tail": int(room * head_share)}[truncation]
-        self.tail = room - self.head
+        pair = tokenizer.encode("", "")  # [CLS] [SEP] [SEP]; RoBERTa's has two between the texts
+        self.middle = pair.ids[len(self.prefix) : len(pair.ids) - len(self.suffix)]
+        self.has_types = any(pair.type_ids)
+        self.room = max_seq_length - len(special)
+        self.head, self.tail = self.kept(self.room)
 
     @classmethod
     def from_folder(cls, folder, max_seq_length, truncation="head+tail", head_share=0.25):
@@ -51,26 +54,48 @@ class TextEncoder:
             raise UserError(f"cannot read {path}: {error}") from error
         return cls(tokenizer, max_seq_length, truncation, head_share)
 
-    def __call__(self, texts):
-        """texts: a list of str. Returns their ids, a list of lists of int, and their lengths before truncation."""
-        encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
-        ids = [self.prefix + self.shorten(encoding.ids) + self.suffix for encoding in encodings]
-        extra = len(self.prefix) + len(self.suffix)
-        return ids, [len(encoding.ids) + extra for encoding in encodings]
+    def __call__(self, texts, others=None):
+        """texts, and for pairs others: lists of str.
 
-    def shorten(self, ids):
-        if len(ids) <= self.head + self.tail:
+        Returns their ids, a list of lists of int; their lengths before truncation; and where the second text of each
+        pair begins, a list of int, or None where the model needs not know.
+        """
+        first = self.tokens(texts)
+        if others is None:
+            extra = len(self.prefix) + len(self.suffix)
+            ids = [self.prefix + self.shorten(each, self.room) + self.suffix for each in first]
+            return ids, [len(each) + extra for each in first], None
+        ids, lengths, starts = [], [], []
+        room = self.room - len(self.middle)
+        for one, other in zip(first, self.tokens(others)):
+            for_one = max(room - len(other), min(len(one), room // 2))
+            kept = self.prefix + self.shorten(one, for_one) + self.middle
+            starts.append(len(kept))
+            ids.append(kept + self.shorten(other, room - min(len(one), for_one)) + self.suffix)
+            lengths.append(len(one) + len(other) + self.max_seq_length - room)
+        return ids, lengths, starts if self.has_types else None
+
+    def tokens(self, texts):
+        encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def kept(self, room):
+        """How many tokens of a text's head and of its tail fit into so many."""
+        head = int(room * self.head_share)
+        return head, room - head
+
+    def shorten(self, ids, room):
+        if len(ids) <= room:
             return ids
-        return ids[: self.head] + ids[len(ids) - self.tail :]
+        head, tail = self.kept(room)
+        return ids[:head] + ids[len(ids) - tail :]
 
     def chunks(self, texts):
         """Their ids whole, in pieces of at most max_seq_length with special tokens: a list of lists of int."""
-        room = self.max_seq_length - len(self.prefix) - len(self.suffix)
-        encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
         return [
-            self.prefix + encoding.ids[start : start + room] + self.suffix
-            for encoding in encodings
-            for start in range(0, len(encoding.ids), room)
+            self.prefix + ids[start : start + self.room] + self.suffix
+            for ids in self.tokens(texts)
+            for start in range(0, len(ids), self.room)
         ]
 
     def fingerprint(self):
@@ -82,31 +107,46 @@ class TextEncoder:
 class Examples:
     """The token ids and labels of a split; the ids stay in memory-mapped Arrow.
 
-    lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,).
+    lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
+    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart.
     """
 
     def __init__(self, dataset):
-        self.chunks = [
-            (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in dataset.data.column("input_ids").chunks
+        columns = dataset.data
+        self.parts = [
+            (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in columns.column("input_ids").chunks
         ]
-        self.starts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.chunks])
-        self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.chunks]).astype(np.int32)
+        self.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.parts])
+        self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.parts]).astype(np.int32)
+        self.starts = None
+        if "start" in dataset.column_names:
+            self.starts = np.asarray(columns.column("start"), np.int32)
         if "label" in dataset.column_names:
-            self.full_lengths = np.asarray(dataset.data.column("full_length"), np.int32)
-            self.labels = np.asarray(dataset.data.column("label"), np.int32)
+            self.full_lengths = np.asarray(columns.column("full_length"), np.int32)
+            several = hasattr(dataset.features["label"], "feature")
+            self.labels = np.asarray(dataset["label"], np.float32 if several else np.int32)
 
     @classmethod
     def tokenized(cls, dataset, encoder, description):
-        """Tokenizes a `datasets.Dataset` with the columns text and label, or finds that done in the cache."""
+        """Tokenizes a `datasets.Dataset` of splits.Splits, or finds that done in the cache."""
         from datasets import Features, List, Value, enable_progress_bars
 
         enable_progress_bars()
-        columns = {"input_ids": List(Value("int32")), "full_length": Value("int32")}
+        pairs = "text_pair" in dataset.column_names
+        features = {"input_ids": List(Value("int32")), "full_length": Value("int32"), "start": Value("int32")}
+        if not (pairs and encoder.has_types):
+            features.pop("start")
+
+        def encoded(batch):
+            ids, lengths, starts = encoder(batch["text"], batch["text_pair"] if pairs else None)
+            columns = {"input_ids": ids, "full_length": lengths, "start": starts}
+            return {name: columns[name] for name in features}
+
         mapped = dataset.map(
-            lambda batch: dict(zip(columns, encoder(batch["text"]))),
+            encoded,
             batched=True,
-            remove_columns=["text"],
-            features=Features({"label": dataset.features["label"], **columns}),
+            remove_columns=[name for name in dataset.column_names if name != "label"],
+            features=Features({"label": dataset.features["label"], **features}),
             new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
             desc=description,
         )
@@ -134,15 +174,15 @@ class Examples:
         return len(self.lengths)
 
     def ids(self, row):
-        chunk = np.searchsorted(self.starts, row, side="right") - 1
-        values, offsets = self.chunks[chunk]
-        start = row - self.starts[chunk]
+        part = np.searchsorted(self.firsts, row, side="right") - 1
+        values, offsets = self.parts[part]
+        start = row - self.firsts[part]
         return values[offsets[start] : offsets[start + 1]]
 
     def batch(self, rows, max_seq_length):
-        """The model's inputs for these rows: {"input_ids", "attention_mask"}, int32 (B, S)."""
+        """The model's inputs for these rows, as `pad` gives them."""
         length = padded_length(self.lengths[rows].max(), max_seq_length)
-        return pad([self.ids(row) for row in rows], length)
+        return pad([self.ids(row) for row in rows], length, None if self.starts is None else self.starts[rows])
 
 
 def padded_length(length, max_seq_length):
@@ -150,14 +190,17 @@ def padded_length(length, max_seq_length):
     return min(-(-int(length) // BUCKET) * BUCKET, max_seq_length)
 
 
-def pad(sequences, length):
-    """Ragged ids -> {"input_ids", "attention_mask"}, int32 (B, length)."""
+def pad(sequences, length, starts=None):
+    """Ragged ids -> input_ids, attention_mask and, with the starts of second texts, token_type_ids: int32 (B, S)."""
     input_ids = np.zeros((len(sequences), length), np.int32)
     attention_mask = np.zeros((len(sequences), length), np.int32)
     for i, ids in enumerate(sequences):
         input_ids[i, : len(ids)] = ids
         attention_mask[i, : len(ids)] = 1
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if starts is not None:
+        inputs["token_type_ids"] = attention_mask * (np.arange(length) >= np.asarray(starts)[:, None])
+    return inputs
 
 
 class TrainBatches:

@@ -53,6 +53,11 @@ class ModelConfig:
         return self.max_position_embeddings - self.position_offset
 
 
+# of a new BERT, for --from_scratch; "document" is the one that tutorials train on CoLA and that learns nothing
+SCRATCH = {
+    "small": {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024},
+    "document": {"num_hidden_layers": 8, "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 1024},
+}
 POOLINGS = ("pooler", "first", "mean")
 TRUNCATIONS = ("head+tail", "head", "tail")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
@@ -181,34 +186,43 @@ def model_config(config, source="config.json"):
 def reading_config(config, source="config.json"):
     """How texts are read and confidence is stated: what "tfbert" in a config.json dict says, or defaults.
 
-    max_seq_length may be missing. Raises UserError where a value is not as train.py writes it.
+    max_seq_length and thresholds, a number for each label, may be missing. Raises UserError where a value is not as
+    train.py writes it.
     """
     found = config.get("tfbert", {})
     if not isinstance(found, dict):
         raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
-    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0} | found
+    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0, "pair": False}
+    result |= found
 
     def number(low, high):
         return lambda value: type(value) in (int, float) and low <= value <= high
 
+    labels = len(config.get("id2label") or ())
     rules = {
         "max_seq_length": (lambda value: type(value) is int and value > 2, "a whole number from 3 on"),
         "truncation": (TRUNCATIONS.__contains__, f"one of {', '.join(TRUNCATIONS)}"),
         "head_share": (number(0, 1), "a number from 0 to 1"),
         "pooling": (POOLINGS.__contains__, f"one of {', '.join(POOLINGS)}"),
         "temperature": (number(1e-3, 1e3), "a number from 0.001 to 1000"),
+        "pair": (lambda value: isinstance(value, bool), "true or false"),
+        "thresholds": (
+            lambda value: isinstance(value, list) and all(map(number(0, 1), value)) and len(value) == labels,
+            "a number from 0 to 1 for each label",
+        ),
     }
     for name, value in result.items():
         holds, rule = rules.get(name, (lambda value: True, ""))
-        if isinstance(value, (list, dict)) or not holds(value):
+        if not holds(value):
             raise UserError(f"{source}: tfbert.{name} is {value!r}, not {rule}")
     return result
 
 
-def classifier_config(config, label_names, problem_type, settings=None):
+def classifier_config(config, label_names, problem_type, settings=None, pair=False):
     """A copy of a config.json dict, for a classifier with these labels.
 
     settings: of the training; its dropouts replace the encoder's, and "tfbert" says how texts are cut and pooled.
+    pair: whether it labels pairs of texts.
     """
     config = {name: value for name, value in config.items() if name not in ("_name_or_path", "torch_dtype", "dtype")}
     config |= {
@@ -221,6 +235,8 @@ def classifier_config(config, label_names, problem_type, settings=None):
         config = with_dropout(config, settings)
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
                             "head_share": settings.head_share, "pooling": settings.pooling}  # fmt: skip
+        if pair:
+            config["tfbert"]["pair"] = True
     return config
 
 

@@ -1,23 +1,24 @@
-"""Metrics, calibration, baseline, worst mistakes."""
+"""Metrics, baselines, worst mistakes."""
 
 import math
 import time
 
 import numpy as np
 
+from tfbert.calibration import (
+    confidences,
+    cross_entropies,
+    expected_calibration_error,
+    probabilities_of,
+    sigmoid,
+    softmax,
+)
 
-def softmax(logits):
-    """float (N, L) -> probabilities, float64 (N, L)."""
-    exponentials = np.exp(np.float64(logits) - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def cross_entropies(logits, labels):
-    """Of each text, float (N,); of each text and label, float (N, L), where labels is float (N, L), not int (N,)."""
-    if labels.ndim == 2:
-        return np.logaddexp(0, logits) - labels * logits
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+METRICS = {
+    "accuracy": "accuracy",
+    "matthews_correlation": "Matthews correlation",
+    "f1_micro": "micro-F1",
+}
 
 
 def wilson_interval(successes, count, z=1.96):
@@ -28,79 +29,132 @@ def wilson_interval(successes, count, z=1.96):
     return centre - half, centre + half
 
 
-def calibration_bins(probabilities, labels, bins=15):
-    """Confidence, accuracy and count of each filled bin of equal width, float (bins, 3) (Guo et al. 2017)."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    member = np.minimum((confidence * bins).astype(int), bins - 1)
-    filled = [member == number for number in range(bins) if (member == number).any()]
-    return np.array([(confidence[rows].mean(), right[rows].mean(), rows.sum()) for rows in filled])
+def mean_and_deviation(metric, scores):
+    """In words: the mean of several scores and their standard deviation (that of a sample), accuracies in per cent."""
+    mean, deviation = np.mean(scores), np.std(scores, ddof=1)
+    return f"{mean:.2%} +- {100 * deviation:.2f}" if metric == "accuracy" else f"{mean:.3f} +- {deviation:.3f}"
 
 
-def expected_calibration_error(probabilities, labels):
-    """The mean gap between confidence and accuracy over 15 bins, weighted by their counts (Guo et al. 2017)."""
-    confidence, accuracy, count = calibration_bins(probabilities, labels).T
-    return float((count / count.sum() * np.abs(confidence - accuracy)).sum())
+def decided(logits, several, thresholds=0.5):
+    """float (N, L) -> what the model says: class numbers, int (N,), or where several labels may hold, bool (N, L)."""
+    return sigmoid(logits) > thresholds if several else logits.argmax(axis=1)
 
 
-def fit_temperature(logits, labels):
-    """The divisor of the logits that makes these labels most likely.
-
-    To be fitted on reviews that the model did not learn from (Guo et al. 2017, arXiv:1706.04599, section 4.2). It
-    changes confidence, never a label. logits: float (N, L); labels: int (N,), or float (N, L) where several may hold.
-    """
-    from scipy.optimize import minimize_scalar
-
-    def cross_entropy(log_temperature):
-        return cross_entropies(np.float64(logits) / math.exp(log_temperature), labels).mean()
-
-    return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(0.1), math.log(10)), method="bounded").x)
-
-
-def mean_and_deviation(shares):
-    """In words: the mean of several shares and, in points, their standard deviation (that of a sample)."""
-    return f"{np.mean(shares):.2%} +- {100 * np.std(shares, ddof=1):.2f}"
-
-
-def evaluate(logits, labels, label_names, temperature=1.0):
-    """All figures of a single-label test, and the curves that the plots need, as a dict.
-
-    logits: float (N, L); labels: int (N,); temperature: what fit_temperature gave: confidence and its error are those
-    of logits / temperature, the error without it is ece_before. ROC AUC and F1 are those of the second label where
-    there are two, macro averages where there are more; ROC AUC is None where a label does not occur.
+def score(metric, predicted, labels):
+    """One of METRICS. predicted, labels: int (N,), or (N, L) where several labels may hold: accuracy is then the share
+    of texts with all labels right.
     """
     from sklearn import metrics
 
-    probabilities, before = softmax(logits / temperature), softmax(logits)
-    predicted, count = probabilities.argmax(axis=1), len(labels)
+    if metric == "matthews_correlation":
+        return float(metrics.matthews_corrcoef(labels, predicted))
+    if metric == "f1_micro":
+        return float(2 * (predicted * labels).sum() / max(predicted.sum() + labels.sum(), 1))
+    right = predicted == labels
+    return float((right.all(axis=1) if right.ndim == 2 else right).mean())
+
+
+def interval(metric, predicted, labels, draws=1000):
+    """The 95% interval of a score, as (low, high): Wilson's for an accuracy, else the bootstrap's."""
+    count = len(labels)
+    if metric == "accuracy":
+        return wilson_interval(round(score(metric, predicted, labels) * count), count)
+    rng = np.random.default_rng(0)
+    drawn = (rng.integers(0, count, count) for _ in range(draws))
+    scores = [score(metric, predicted[rows], labels[rows]) for rows in drawn]
+    return tuple(map(float, np.quantile(scores, (0.025, 0.975))))
+
+
+def evaluate(logits, labels, label_names, temperature=1.0, metric="accuracy"):
+    """All figures of a test with one label a text, as a dict.
+
+    logits: float (N, L); labels: int (N,); temperature: what fit_temperature gave: confidence and its error are those
+    of logits / temperature, the error without it is ece_before; metric: one of METRICS, beside accuracy. ROC AUC and
+    F1 are those of the second label where there are two, macro averages where there are more; ROC AUC is None where a
+    label does not occur.
+    """
+    from sklearn import metrics
+
+    probabilities, predicted = softmax(logits / temperature), decided(logits, several=False)
     classes = np.arange(len(label_names))
-    right = int((predicted == labels).sum())
-    low, high = wilson_interval(right, count)
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predicted, labels=classes, zero_division=0
     )
     binary, roc_auc = len(label_names) == 2, None
-    if binary:
-        roc_auc = float(metrics.roc_auc_score(labels, probabilities[:, 1]))
-    elif support.all():
-        roc_auc = float(metrics.roc_auc_score(labels, probabilities, multi_class="ovr", labels=classes))
+    if support.all():
+        scores = probabilities[:, 1] if binary else probabilities
+        roc_auc = float(metrics.roc_auc_score(labels, scores, multi_class="ovr", labels=classes))
     return {
-        "accuracy": right / count,
-        "accuracy_low": low,
-        "accuracy_high": high,
+        **scores_with_intervals(dict.fromkeys(("accuracy", metric)), predicted, labels),
         "f1": float(f1[1] if binary else f1.mean()),
         "f1_macro": float(f1.mean()),
         "roc_auc": roc_auc,
-        "log_loss": float(metrics.log_loss(labels, probabilities, labels=classes)),
-        "log_loss_before": float(metrics.log_loss(labels, before, labels=classes)),
-        "ece": expected_calibration_error(probabilities, labels),
-        "ece_before": expected_calibration_error(before, labels),
-        "temperature": temperature,
+        **confidence_figures(logits, labels, temperature),
         "per_class": {
             name: dict(zip(("precision", "recall", "f1", "support"), (float(p), float(r), float(f), int(s))))
             for name, p, r, f, s in zip(label_names, precision, recall, f1, support)
         },
         "confusion_matrix": metrics.confusion_matrix(labels, predicted, labels=classes).tolist(),
     }
+
+
+def evaluate_several(logits, labels, label_names, temperature=1.0, thresholds=0.5):
+    """All figures of a test where several labels may hold, as a dict; those at a threshold of 0.5 end in _at_half.
+
+    logits, labels: float (N, L); thresholds: float (L,), of the probabilities of logits / temperature. accuracy is the
+    share of texts with all labels right; roc_auc the macro average over scores; roc_auc_of_labels the micro average
+    over decisions at 0.5, as some tutorials give it.
+    """
+    from sklearn import metrics
+
+    probabilities, truth = sigmoid(logits / temperature), labels.astype(int)
+    thresholds = np.broadcast_to(thresholds, len(label_names))
+    predicted, at_half = (decided(logits / temperature, True, limit).astype(int) for limit in (thresholds, 0.5))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(truth, predicted, zero_division=0)
+    areas = [
+        float(metrics.roc_auc_score(true, scores)) if 0 < true.sum() < len(true) else None
+        for true, scores in zip(truth.T, probabilities.T)
+    ]
+    known = [area for area in areas if area is not None]
+
+    def more(predicted):
+        return {
+            "f1_macro": float(metrics.f1_score(truth, predicted, average="macro", zero_division=0)),
+            "jaccard": float(metrics.jaccard_score(truth, predicted, average="samples", zero_division=1)),
+        }
+
+    of_half = scores_with_intervals(("f1_micro", "accuracy"), at_half, truth) | more(at_half)
+    columns = ("precision", "recall", "f1", "support", "roc_auc", "threshold")
+    return {
+        **scores_with_intervals(("f1_micro", "accuracy"), predicted, truth),
+        **more(predicted),
+        **{f"{name}_at_half": value for name, value in of_half.items()},
+        "roc_auc": float(np.mean(known)) if known else None,
+        "roc_auc_of_labels": float(metrics.roc_auc_score(truth.ravel(), at_half.ravel())),
+        **confidence_figures(logits, labels, temperature),
+        "per_class": {
+            name: dict(zip(columns, (float(p), float(r), float(f), int(s), area, float(threshold))))
+            for name, p, r, f, s, area, threshold in zip(label_names, precision, recall, f1, support, areas, thresholds)
+        },
+    }
+
+
+def scores_with_intervals(names, predicted, labels):
+    figures = {}
+    for name in names:
+        low, high = interval(name, predicted, labels)
+        figures |= {name: score(name, predicted, labels), f"{name}_low": low, f"{name}_high": high}
+    return figures
+
+
+def confidence_figures(logits, labels, temperature):
+    """Cross-entropy and calibration error, with the temperature and, as *_before, without."""
+    figures = {"temperature": temperature}
+    for end, divisor in (("", temperature), ("_before", 1.0)):
+        scaled = np.float64(logits) / divisor
+        figures[f"log_loss{end}"] = float(cross_entropies(scaled, labels).mean())
+        figures[f"ece{end}"] = expected_calibration_error(*confidences(probabilities_of(scaled, labels), labels))
+    return figures
 
 
 def accuracy_by_length(lengths, right, edges=(0, 64, 128, 192, 256, 384, 512, 1024)):
@@ -113,44 +167,71 @@ def accuracy_by_length(lengths, right, edges=(0, 64, 128, 192, 256, 384, 512, 10
     return rows
 
 
-def worst_mistakes(logits, test, splits, count=10):
-    """The mistakes with the highest confidence, the worst first.
+def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
+    """The mistakes with the highest confidence, the worst first; of several labels, that of the worst decision counts.
 
-    test: Examples; splits: with the texts. Returns dicts with row, label, predicted, confidence, tokens, text.
+    logits: at the model's temperature; test: Examples; texts: theirs, a list of str. Returns dicts with row, label,
+    predicted, confidence, tokens, text.
     """
-    probabilities, names = softmax(logits), splits.label_names
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != test.labels)
+    names, labels = np.array(label_names), test.labels
+    if labels.ndim == 2:
+        probabilities = sigmoid(logits)
+        predicted = probabilities > thresholds
+        wrong_ones = predicted != labels
+        confidence = np.where(wrong_ones, np.where(predicted, probabilities, 1 - probabilities), 0).max(axis=1)
+        wrong = np.flatnonzero(wrong_ones.any(axis=1))
+
+        def named(held):
+            return ", ".join(names[held.astype(bool)]) or "(none)"
+    else:
+        probabilities = softmax(logits)
+        predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        wrong = np.flatnonzero(predicted != labels)
+        named = names.__getitem__
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")[:count]]
     return [
         {
             "row": int(row),
-            "label": names[test.labels[row]],
-            "predicted": names[predicted[row]],
+            "label": str(named(labels[row])),
+            "predicted": str(named(predicted[row])),
             "confidence": float(confidence[row]),
             "tokens": int(test.full_lengths[row]),
-            "text": splits.test[int(row)]["text"],
+            "text": texts[row],
         }
         for row in rows
     ]
 
 
-def baseline(train_texts, train_labels, test_texts, test_labels):
-    """TF-IDF of words and word pairs with logistic regression on the same rows: accuracy and its seconds.
+def baselines(metric, train, test, train_labels, test_labels):
+    """What a model must beat to be worth its cost, on the same texts, as a dict: scores by one of METRICS, and seconds.
 
-    What a model must beat to be worth its cost (Wang & Manning 2012 show how strong such baselines are).
+    baseline_*: TF-IDF of words and word pairs with logistic regression (Wang and Manning 2012 show how strong such
+    baselines are); majority_*: the most frequent label for every text. train, test: lists of str; labels: int (N,), or
+    float (N, L).
     """
     from sklearn.dummy import DummyClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
 
-    start = time.perf_counter()
+    start, several = time.perf_counter(), train_labels.ndim == 2
+    truth = train_labels.astype(int)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     classifier = LogisticRegression(C=10, max_iter=1000)
     try:
-        train_features, test_features = vectorizer.fit_transform(train_texts), vectorizer.transform(test_texts)
+        features = vectorizer.fit_transform(train), vectorizer.transform(test)
     except ValueError:  # no word stands in two texts: what remains is the most frequent label
         classifier = DummyClassifier()
-        train_features, test_features = np.zeros((len(train_labels), 1)), np.zeros((len(test_labels), 1))
-    accuracy = classifier.fit(train_features, train_labels).score(test_features, test_labels)
-    return {"baseline_accuracy": float(accuracy), "baseline_seconds": time.perf_counter() - start}
+        features = np.zeros((len(train), 1)), np.zeros((len(test), 1))
+    if several:
+        classifier = OneVsRestClassifier(classifier)
+    predicted = classifier.fit(features[0], truth).predict(features[1])
+    frequent = truth.sum(axis=0).argmax() if several else np.bincount(truth).argmax()
+    majority = np.full_like(predicted, frequent)
+    if several:
+        majority[:] = np.arange(predicted.shape[1]) == frequent
+    return {
+        f"baseline_{metric}": score(metric, predicted, test_labels),
+        **{f"majority_{name}": score(name, majority, test_labels) for name in dict.fromkeys((metric, "accuracy"))},
+        "baseline_seconds": time.perf_counter() - start,
+    }

@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 
 from tfbert.batches import TrainBatches
+from tfbert.calibration import cross_entropies
 from tfbert.errors import UserError
-from tfbert.evaluation import cross_entropies
 from tfbert.modeling import ACTIVATIONS, Encoder, dense
 
-SHARE = 0.15  # of a text's tokens are to be guessed
+HELD_OUT_SHARE = 0.15  # of the tokens of held-out texts are to be guessed, as in BERT's training
 NO_PLACE = -1  # the label where a text has fewer gaps than the longest of its batch
 
 
@@ -49,10 +49,14 @@ class MaskedLanguageModel(keras.Model):
 
 
 class MaskedBatches(TrainBatches):
-    """Shuffled batches with gaps, the same for the same seed; labels are the tokens that stood there, int32 (B, K)."""
+    """Shuffled batches with gaps, the same for the same seed; labels are the tokens that stood there, int32 (B, K).
 
-    def __init__(self, examples, batch_size, max_seq_length, seed, tokenizer):
+    share: of a text's tokens, the gaps.
+    """
+
+    def __init__(self, examples, batch_size, max_seq_length, seed, tokenizer, share=HELD_OUT_SHARE):
         super().__init__(examples, batch_size, max_seq_length, seed)
+        self.share = share
         self.special = np.array(tokenizer.all_special_ids)
         self.mask_id, self.vocab_size = tokenizer.mask_token_id, len(tokenizer)
 
@@ -70,8 +74,8 @@ class MaskedBatches(TrainBatches):
         order = rng.random(ids.shape)
         order[(inputs["attention_mask"] == 0) | np.isin(ids, self.special)] = 2.0  # never a gap
         candidates = (order < 2.0).sum(axis=1, keepdims=True)
-        counts = np.minimum(candidates, np.maximum(1, np.round(SHARE * candidates)))
-        width = max(1, round(SHARE * ids.shape[1]))
+        counts = np.minimum(candidates, np.maximum(1, np.round(self.share * candidates)))
+        width = max(1, round(self.share * ids.shape[1]))
         gaps = np.argsort(order, axis=1)[:, :width]
         is_gap = np.arange(width) < counts
         rows = np.arange(len(ids))[:, None]
@@ -96,7 +100,7 @@ def compile_model(model, optimizer, xla):
 
 
 def evaluate(forward, batches):
-    """Mean cross-entropy of the gaps and the share guessed right, over one epoch with always the same gaps."""
+    """Mean cross-entropy of the gaps and the share guessed right, a dict, over one epoch with always the same gaps."""
     losses, right = [], []
     for _, (inputs, labels) in zip(range(batches.steps_per_epoch), batches.stream()):
         logits, is_gap = np.asarray(forward(inputs)), labels != NO_PLACE
@@ -106,4 +110,4 @@ def evaluate(forward, batches):
     losses, right = np.concatenate(losses), np.concatenate(right)
     if not len(losses):
         raise UserError("the held-out texts have no word that the tokenizer knows: no gap can be made")
-    return float(losses.mean()), float(right.mean())
+    return {"loss": float(losses.mean()), "accuracy": float(right.mean())}

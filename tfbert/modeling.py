@@ -241,6 +241,10 @@ class SequenceClassifier(keras.Model):
 
     def call(self, inputs, training=False):
         """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
+        return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
+
+    def pooled(self, inputs, training=False):
+        """What the last layer classifies, float32 (B, D)."""
         ids, mask = inputs["input_ids"], inputs.get("attention_mask")
         if mask is None:
             mask = ops.not_equal(ids, self.config.pad_token_id)
@@ -250,7 +254,7 @@ class SequenceClassifier(keras.Model):
             if self.config.dropout_before_pooler:
                 pooled = self.dropout(pooled, training=training)
             pooled = self.pooler(pooled)
-        return self.classifier(self.dropout(pooled, training=training))
+        return ops.cast(pooled, "float32")
 
 
 def mean_of_tokens(hidden, mask):

@@ -8,23 +8,49 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn
 
-from tfbert.evaluation import calibration_bins, softmax
+from tfbert.calibration import calibration_bins, confidences, probabilities_of
+from tfbert.evaluation import METRICS
 from tfbert.files import replaced_file
+
+KNOWN = {"loss", "accuracy", *METRICS, "confusion_matrix", "labels", "calibration", "lengths", "roc"}
 
 
 def write_plots(folder, record):
-    """loss.png, accuracy.png, confusion_matrix.png, calibration.png, lengths.png and, for two labels, roc.png."""
+    """The pictures that a run has: curves, confusion matrix or figures by label, calibration, lengths, ROC curve."""
     seaborn.set_theme(style="whitegrid", palette="deep")
-    metrics, history, label_names = record["metrics"], record["history"], record["label_names"]
-    labels = record["labels"]
-    before, probabilities = softmax(record["logits"]), softmax(record["logits"] / metrics["temperature"])
-    curve(folder, "loss", history, "Cross-entropy", metrics["log_loss_before"])
-    curve(folder, "accuracy", history, "Accuracy", metrics["accuracy"])
-    confusion_matrix(folder, metrics, label_names)
-    calibration(folder, before, probabilities, labels, metrics)
+    job, metrics, history = record.job, record.metrics, record.history
+    labels, names = job.test.labels, job.splits.label_names
+    before = probabilities_of(record.logits, labels)
+    probabilities = probabilities_of(record.logits / metrics["temperature"], labels)
+    wanted = {"calibration", "lengths"}
+    if history:
+        wanted |= {"loss", "accuracy", metrics["metric"]}
+        accuracy = "accuracy" if labels.ndim == 1 else None  # of several labels, that of single decisions is drawn
+        curve(folder, "loss", history, "Cross-entropy", metrics["log_loss_before"])
+        curve(
+            folder, "accuracy", history, "Accuracy" if accuracy else "Share of right decisions", metrics.get(accuracy)
+        )
+    if history and metrics["metric"] != "accuracy":
+        value = metrics.get(f"{metrics['metric']}_at_half", metrics[metrics["metric"]])
+        curve(folder, metrics["metric"], history, METRICS[metrics["metric"]], value)
+    if labels.ndim == 1:
+        wanted.add("confusion_matrix")
+        confusion_matrix(folder, metrics, names, job.task.tested)
+    else:
+        wanted.add("labels")
+        by_label(folder, metrics)
+    calibration(folder, confidences(before, labels), confidences(probabilities, labels), metrics)
     lengths(folder, metrics)
-    if len(label_names) == 2:
-        roc(folder, probabilities, labels, metrics, label_names)
+    if has_roc(metrics):
+        wanted.add("roc")
+        roc(folder, probabilities, labels, metrics, names)
+    for stale in KNOWN - wanted:
+        Path(folder, f"{stale}.png").unlink(missing_ok=True)
+
+
+def has_roc(metrics):
+    """Whether there is one ROC curve: for two labels, both of which occur."""
+    return "confusion_matrix" in metrics and len(metrics["per_class"]) == 2 and metrics["roc_auc"] is not None
 
 
 class Picture:
@@ -48,15 +74,17 @@ def curve(folder, name, history, title, test_value):
     with Picture(folder, name) as axes:
         train = [(row["step"], row[name]) for row in history if name in row]
         held_out = [(row["step"], row[f"validation_{name}"]) for row in history if f"validation_{name}" in row]
-        axes.plot(*zip(*train), marker="." if len(train) < 30 else None, label="training batches")
+        if train:
+            axes.plot(*zip(*train), marker="." if len(train) < 30 else None, label="training batches")
         axes.plot(*zip(*held_out), marker="o", label="held-out part of train")
-        axes.axhline(test_value, color="grey", linestyle="--", label=f"test, after training: {test_value:.3f}")
+        if test_value is not None:
+            axes.axhline(test_value, color="grey", linestyle="--", label=f"test, after training: {test_value:.3f}")
         axes.set(xlabel="step", ylabel=title, title=f"{title} during fine-tuning")
         axes.set_xlim(left=0)
         axes.legend()
 
 
-def confusion_matrix(folder, metrics, label_names):
+def confusion_matrix(folder, metrics, label_names, tested):
     matrix = metrics["confusion_matrix"]
     totals = [max(sum(row), 1) for row in matrix]
     shares = [[count / total for count in row] for row, total in zip(matrix, totals)]
@@ -65,20 +93,32 @@ def confusion_matrix(folder, metrics, label_names):
     with Picture(folder, "confusion_matrix", (side + 0.8, side)) as axes:
         seaborn.heatmap(shares, annot=texts, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=axes,
                         xticklabels=label_names, yticklabels=label_names)  # fmt: skip
-        axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} test reviews")
+        axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} {tested}")
 
 
-def calibration(folder, before, probabilities, labels, metrics):
+def by_label(folder, metrics):
+    rows = sorted(metrics["per_class"].items(), key=lambda row: row[1]["f1"])
+    with Picture(folder, "labels", (7, 1.5 + 0.35 * len(rows))) as axes:
+        axes.barh([f"{name} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
+        for place, (_, row) in enumerate(rows):
+            axes.annotate(f"{row['f1']:.2f}", (row["f1"], place), (3, 0), textcoords="offset points", va="center")
+        axes.axvline(metrics["f1_micro"], color="grey", linestyle="--", label=f"micro: {metrics['f1_micro']:.3f}")
+        axes.axvline(metrics["f1_macro"], color="grey", linestyle=":", label=f"macro: {metrics['f1_macro']:.3f}")
+        axes.set(xlabel="F1, with the fitted thresholds", title="By label (number of texts that have it)", xlim=(0, 1))
+        axes.legend(loc="lower right")
+
+
+def calibration(folder, before, after, metrics):
     with Picture(folder, "calibration", (5.5, 5)) as axes:
-        low = 1 / probabilities.shape[1]
+        low = 1 / len(metrics["per_class"]) if "confusion_matrix" in metrics else 0.5
         axes.plot([low, 1], [low, 1], color="grey", linestyle="--", label="perfect")
-        confidence, accuracy, _ = calibration_bins(before, labels).T
+        confidence, accuracy, _ = calibration_bins(*before).T
         axes.plot(confidence, accuracy, marker=".", alpha=0.5, label=f"as trained (error {metrics['ece_before']:.3f})")
-        confidence, accuracy, count = calibration_bins(probabilities, labels).T
+        confidence, accuracy, count = calibration_bins(*after).T
         axes.plot(confidence, accuracy, marker="o", label=f"as saved (error {metrics['ece']:.3f})")
         for x, y, n in zip(confidence, accuracy, count):
             axes.annotate(f"{int(n):,}", (x, y), textcoords="offset points", xytext=(6, -12), fontsize=8)
-        axes.set(xlabel="confidence", ylabel="share right", title="Calibration (number of reviews at each point)")
+        axes.set(xlabel="confidence", ylabel="share right", title="Calibration (decisions at each point)")
         axes.legend()
 
 
@@ -93,7 +133,7 @@ def lengths(folder, metrics):
                           ha="center", color="white", fontsize=9)  # fmt: skip
         axes.axhline(metrics["accuracy"], color="grey", linestyle="--", label=f"all: {metrics['accuracy']:.1%}")
         axes.legend(loc="upper right")
-        axes.set(xlabel="tokens before truncation", ylabel="accuracy", title="Accuracy by review length")
+        axes.set(xlabel="tokens before truncation", ylabel="share right", title="Share right by length")
         axes.set_ylim(bottom, 1.04)
 
 

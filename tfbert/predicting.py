@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.batches import TextEncoder, by_length, pad, padded_length
+from tfbert.calibration import sigmoid, softmax
 from tfbert.configs import MULTI_LABEL, model_config, read_config, reading_config
 from tfbert.errors import UserError
 
@@ -16,8 +17,9 @@ from tfbert.errors import UserError
 class Predictor:
     """The classifier in a folder that train.py wrote.
 
-    quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its
-    TextEncoder. Raises UserError where the folder cannot be used.
+    quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its TextEncoder; pair:
+    whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,). Raises UserError
+    where the folder cannot be used.
     """
 
     def __init__(self, folder, quantize=False):
@@ -30,42 +32,43 @@ class Predictor:
         reading = reading_config(config_json, folder)
         length = min(reading.get("max_seq_length", config.max_length), config.max_length)
         self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
-        self.temperature = reading["temperature"]
+        self.temperature, self.pair = reading["temperature"], reading["pair"]
+        self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
         self.logits_of_batch = onnx_model(folder, quantize) or keras_model(folder)
 
-    def logits(self, token_ids, batch_size=32):
-        """token_ids: a list of lists of int. Returns float32 (N, L)."""
+    def logits(self, token_ids, batch_size=32, starts=None):
+        """token_ids, starts: as the encoder gives them. Returns float32 (N, L)."""
         logits = np.zeros((len(token_ids), len(self.labels)), np.float32)
         for rows in by_length([len(ids) for ids in token_ids], batch_size):
             batch = [token_ids[row] for row in rows]
             length = padded_length(max(map(len, batch)), self.encoder.max_seq_length)
-            logits[rows] = self.logits_of_batch(pad(batch, length))
+            logits[rows] = self.logits_of_batch(pad(batch, length, starts and [starts[row] for row in rows]))
         return logits
 
-    def label(self, token_ids, batch_size=32):
-        """token_ids: as the encoder gives them. Returns a dict for each: label, probability, probabilities by label.
+    def label(self, token_ids, batch_size=32, starts=None):
+        """token_ids, starts: as the encoder gives them. Returns a dict for each: label, probability, probabilities.
 
-        Where several labels may hold, "label" joins those above 0.5 with a comma.
+        Where several labels may hold, "label" joins those above their thresholds with a comma, the likeliest first.
         """
         results = []
-        for row in self.probabilities(self.logits(token_ids, batch_size)):
+        for row in self.probabilities(self.logits(token_ids, batch_size, starts)):
             by_name = {name: float(value) for name, value in zip(self.labels, row)}
             best = max(by_name, key=by_name.get)
-            chosen = [name for name in self.labels if by_name[name] > 0.5] if self.multi_label else [best]
+            chosen = [best]
+            if self.multi_label:
+                above = [name for name, limit in zip(self.labels, self.thresholds) if by_name[name] > limit]
+                chosen = sorted(above, key=by_name.get, reverse=True)
             results.append({"label": ", ".join(chosen), "probability": by_name[best], "probabilities": by_name})
         return results
 
     def probabilities(self, logits):
-        """Softmax, or a sigmoid for each label where several may hold, at the model's temperature; float32 (N, L)."""
-        logits = logits / self.temperature
-        if self.multi_label:
-            return 1 / (1 + np.exp(-logits))
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        """Softmax, or a sigmoid for each label where several may hold, at the model's temperature; float64 (N, L)."""
+        return (sigmoid if self.multi_label else softmax)(logits / self.temperature)
 
-    def __call__(self, texts, batch_size=32):
-        """texts: a list of str. Returns what `label` returns."""
-        return self.label(self.encoder(texts)[0], batch_size)
+    def __call__(self, texts, others=None, batch_size=32):
+        """texts, and for a model of pairs others: lists of str. Returns what `label` returns."""
+        token_ids, _, starts = self.encoder(texts, others)
+        return self.label(token_ids, batch_size, starts)
 
 
 def onnx_model(folder, quantize=False):

@@ -103,24 +103,28 @@ class Progress(keras.callbacks.Callback):
         self.window = Window()
 
     def validate(self):
-        loss, accuracy = self.evaluate(self.forward)
-        row = {"validation_loss": loss, "validation_accuracy": accuracy}
+        scores = self.evaluate(self.forward)
+        row = {f"validation_{name}": value for name, value in scores.items()}
         if self.history and self.history[-1]["step"] == self.step:
             self.history[-1] |= row
         else:
             self.history.append({"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4), **row})
-        print(f"      validation  loss {loss:.4f}  acc {accuracy:.3f}  (held out of train)", flush=True)
+        metric = list(scores)[-1]
+        more = "" if metric == "accuracy" else f"  {metric} {scores[metric]:.3f}"
+        print(f"      validation  loss {scores['loss']:.4f}  acc {scores['accuracy']:.3f}{more}  (held out of train)",
+              flush=True)  # fmt: skip
         if self.keeps_best:
-            self.compare_with_best(loss)
+            by_loss = self.settings.metric_for_best_model == "loss"
+            self.compare_with_best(-scores["loss"] if by_loss else scores[metric])
 
-    def compare_with_best(self, loss):
-        """Keeps the weights if this is the lowest validation loss; asks for the end if none was for long enough."""
-        if self.best is None or loss < self.best["loss"]:
+    def compare_with_best(self, score):
+        """Keeps the weights if this is the highest score; asks for the end if none was for long enough."""
+        if self.best is None or score > self.best["score"]:
             weights = [ops.convert_to_numpy(weight) for weight in self.model.weights]
-            self.best = {"step": self.step, "loss": loss, "weights": weights}
+            self.best = {"step": self.step, "score": score, "weights": weights}
         since = sum(row["step"] > self.best["step"] for row in self.history if "validation_loss" in row)
         if self.settings.early_stopping_patience and since >= self.settings.early_stopping_patience:
-            print(f"No lower validation loss than that of step {self.best['step']}: ending early", flush=True)
+            print(f"No better validation than that of step {self.best['step']}: ending early", flush=True)
             self.stop_asked = self.ended_early = True
 
     def save(self):
@@ -133,7 +137,7 @@ class Progress(keras.callbacks.Callback):
                 np.savez(staged / "best.npz", *self.best["weights"])
             state = {
                 "step": self.step,
-                "best": self.best and {name: self.best[name] for name in ("step", "loss")},
+                "best": self.best and {name: self.best[name] for name in ("step", "score")},
                 "ended_early": self.ended_early,
                 "train_seconds": self.train_seconds,
                 "run": self.run_facts,
@@ -179,7 +183,7 @@ class Progress(keras.callbacks.Callback):
         """Gives the model the weights of the best validation, where they are kept."""
         if self.best and self.best["step"] != self.step:
             self.model.set_weights(self.best["weights"])
-            print(f"Back to the weights of step {self.best['step']}, validation loss {self.best['loss']:.4f}")
+            print(f"Back to the weights of step {self.best['step']}, the best validation")
 
     def last_validation(self):
         """The history's row of the weights that a finished run ends with; None on machines that do not validate."""

@@ -1,4 +1,4 @@
-"""Texts out of .txt, .csv, .tsv and .jsonl files and standard input, with the place of each for error messages."""
+"""Rows out of .csv, .tsv, .jsonl and .parquet files and lines out of .txt files, with the place of each for errors."""
 
 import csv
 import json
@@ -8,36 +8,73 @@ from pathlib import Path
 from tfbert.errors import UserError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+TABLES = (*DELIMITERS, ".jsonl", ".parquet")
 
 
-def read_file(path, column):
-    """Yields (place, text) of every text in a file: a line of .txt, `column` of .csv and .tsv, that key of .jsonl.
+def read_texts(path, text_column, pair_column=None):
+    """Yields (place, texts) of every row of --file: one text, or two; a tab parts the two of a line of .txt.
 
-    Raises UserError where the file is missing, is no UTF-8 text, or has no such column.
+    Raises UserError where the file is missing, cannot be read, or has no such column.
     """
-    path = Path(path)
-    if os.path.isdir(path):
-        raise UserError(f"--file {path} is a folder: name a file in it")
-    if path.suffix not in (".txt", ".jsonl", *DELIMITERS):
-        raise UserError(f"--file {path}: the name must end in .txt, .csv, .tsv or .jsonl")
-    try:
-        file = open(path, "rb")
-    except (OSError, ValueError) as error:
-        raise UserError(f"--file {str(path)[:200]}: {getattr(error, 'strerror', error)}") from error
-    with file:
-        if path.suffix in DELIMITERS:
-            yield from read_table(decoded(file, path), path, DELIMITERS[path.suffix], column)
-        elif path.suffix == ".jsonl":
-            yield from read_jsonl(decoded(file, path), column)
-        else:
-            yield from read_lines(file, path)
+    columns = [text_column] + [pair_column] * bool(pair_column)
+    if Path(path).suffix == ".txt":
+        with opened(path, "--file") as file:
+            yield from read_lines(file, path, len(columns))
+        return
+    for place, row in read_rows(path, "--file", (".txt", *TABLES)):
+        yield place, tuple(text_in(row, column, place) for column in columns)
 
 
-def read_lines(file, name):
-    """Yields (place, text) of the lines of a binary file that are not blank."""
+def read_lines(file, name, parts=1):
+    """Yields (place, texts) of the lines of a binary file that are not blank. parts: texts in a line."""
     for place, line in decoded(file, name):
         if line.strip():
-            yield place, line.rstrip("\r\n")
+            texts = tuple(line.rstrip("\r\n").split("\t")) if parts > 1 else (line.rstrip("\r\n"),)
+            if len(texts) != parts:
+                raise UserError(f"{place}: this model labels pairs of texts: two, with a tab between them")
+            yield place, texts
+
+
+def text_in(row, column, place):
+    """The text in a column of a row; "" where it is empty."""
+    if column not in row:
+        raise UserError(f"{place}: no column {column!r}, but {', '.join(map(str, row))}; see --text_column")
+    value = row[column]
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{place}: {column} is {str(value)[:40]!r}, not text")
+    return value or ""
+
+
+def read_rows(path, flag, suffixes=TABLES):
+    """Yields (place, {column: value}) of every row of a file; in .csv and .tsv, values are text.
+
+    flag: what named the file. Raises UserError where the file is missing, of another kind, or damaged.
+    """
+    kind = Path(path).suffix
+    if os.path.isdir(path):
+        raise UserError(f"{flag} {path} is a folder: name a file in it")
+    if kind not in suffixes:
+        raise UserError(f"{flag} {path}: the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
+    with opened(path, flag) as file:
+        if kind == ".jsonl":
+            yield from read_jsonl(decoded(file, path))
+        elif kind == ".parquet":
+            yield from read_parquet(file, path)
+        else:
+            yield from read_table(decoded(file, path), path, DELIMITERS[kind])
+
+
+def read_published(path, header=()):
+    """As read_rows, of a table as research data come: tabs, no quoting. header: the columns where it names none."""
+    with opened(path, "--data_dir") as file:
+        yield from read_table(decoded(file, path), path, "\t", header, csv.QUOTE_NONE)
+
+
+def opened(path, flag):
+    try:
+        return open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{flag} {str(path)[:200]}: {getattr(error, 'strerror', error)}") from error
 
 
 def decoded(file, name):
@@ -53,7 +90,7 @@ def decoded(file, name):
         yield place, text
 
 
-def read_jsonl(lines, column):
+def read_jsonl(lines):
     for place, line in lines:
         if not line.strip():
             continue
@@ -61,23 +98,43 @@ def read_jsonl(lines, column):
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{place}: not JSON ({error})") from None
-        if isinstance(value, dict):
-            if column not in value:
-                raise UserError(f"{place}: no key {column!r}, but {', '.join(value)}; name it with --text_column")
-            value = value[column]
-        if not isinstance(value, str):
-            raise UserError(f"{place}: {json.dumps(value)[:40]} is not text")
-        yield place, value
+        yield place, value if isinstance(value, dict) else {"text": value}
 
 
-def read_table(lines, path, delimiter, column):
-    csv.field_size_limit(1 << 30)
-    reader = csv.DictReader((line for _, line in lines), delimiter=delimiter)
+def read_parquet(file, path):
+    """Rows of a Parquet file; class numbers become the names that `datasets` left for them."""
+    from pyarrow import ArrowException, parquet
+
     try:
-        known = reader.fieldnames or []
-        if column not in known:
-            raise UserError(f"--file {path}: no column {column!r}, but {', '.join(known)}; name it with --text_column")
+        table = parquet.read_table(file)
+        left = json.loads((table.schema.metadata or {}).get(b"huggingface", "{}"))
+        features = left.get("info", {}).get("features", {})
+        names = {column: feature["names"] for column, feature in features.items() if "names" in feature}
+        rows = table.to_pylist()
+    except (ArrowException, ValueError) as error:
+        raise UserError(f"cannot read {path}: {str(error)[:200]}") from error
+    for number, row in enumerate(rows, 1):
+        for column in names:
+            row[column] = None if row[column] is None else names[column][row[column]]
+        yield f"{path}, row {number}", row
+
+
+def read_table(lines, path, delimiter, header=(), quoting=csv.QUOTE_MINIMAL):
+    csv.field_size_limit(1 << 30)
+    reader = csv.DictReader(
+        (line for _, line in lines), header or None, delimiter=delimiter, quoting=quoting, strict=True
+    )
+    try:
+        columns = reader.fieldnames
+        if not columns:
+            raise UserError(f"{path} is empty")
+        if len(set(columns)) < len(columns):
+            raise UserError(f"{path}: two columns have the same name in {', '.join(columns)}")
         for row in reader:
-            yield f"{path}, line {reader.line_num}", row[column] or ""
+            place = f"{path}, line {reader.line_num}"
+            if None in row:
+                raise UserError(f"{place}: more fields than the {len(columns)} columns {', '.join(columns)}; "
+                                "a field that holds the delimiter stands in quotes")  # fmt: skip
+            yield place, row
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}") from None
+        raise UserError(f"{path}, line {reader.line_num}: {error}; is a quotation mark not closed?") from None

@@ -2,171 +2,243 @@
 
 import importlib.metadata
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
-from tfbert.evaluation import mean_and_deviation
+import numpy as np
+
+from tfbert.evaluation import METRICS, mean_and_deviation
 from tfbert.files import write_json, write_text
-from tfbert.plots import write_plots
+from tfbert.plots import has_roc, write_plots
 from tfbert.timing import clock
 
 PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "onnxruntime")
 
 
+@dataclass
+class Record:
+    """What a finished run did and measured."""
+
+    job: object  # jobs.Job
+    metrics: dict
+    history: list
+    logits: np.ndarray  # of the test texts, float (N, L), without temperature
+    mistakes: list  # what evaluation.worst_mistakes gives
+
+    @property
+    def title(self):
+        job = self.job
+        known = job.data.name == job.task.dataset_name or job.task.name == "own" or job.settings.data_dir
+        return job.task.title if known else f"the texts of {Path(job.data.name).name}"
+
+    @property
+    def published(self):
+        return self.job.task.published if self.title == self.job.task.title else ()
+
+
 def write_all(plots_dir, report_path, record):
-    """Everything that a finished run leaves to read. record: train.py's dict of what was done and measured."""
-    output_dir = Path(record["settings"].output_dir)
-    write_json(output_dir / "metrics.json", record["metrics"])
+    """Everything that a finished run leaves to read."""
+    output_dir = Path(record.job.settings.output_dir)
+    write_json(output_dir / "metrics.json", record.metrics)
     write_model_card(output_dir / "README.md", record)
     write_plots(plots_dir, record)
     write_report(report_path, record)
+
+
+def as_text(metric, value):
+    """An accuracy in per cent, another score as a number."""
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.3f}"
+
+
+def headline(metrics, task):
+    """What a finished run says in the terminal: pairs of a name and a text."""
+    metric, name = metrics["metric"], METRICS[metrics["metric"]]
+    low, high = (as_text(metric, metrics[f"{metric}_{end}"]) for end in ("low", "high"))
+    tested = f"{metrics['n_test']:,} {task.tested}"
+    lines = [(name.capitalize()[:9], f"{as_text(metric, metrics[metric])} on {tested} (95%: {low} to {high})")]
+    if metric != "accuracy":
+        lines[0] = ("Score", f"{name} {lines[0][1]}")
+        if metric == "f1_micro":
+            lines.append(("", f"{metrics['f1_micro_at_half']:.3f} with a threshold of 0.5 for every label"))
+        lines.append(("Accuracy", f"{metrics['accuracy']:.2%}" + (" have all labels right" * (metric == "f1_micro"))))
+    lines.append(("Baselines", f"{as_text(metric, metrics[f'baseline_{metric}'])} by TF-IDF + logistic regression, "
+                  f"{as_text(metric, metrics[f'majority_{metric}'])} by the most frequent label"))  # fmt: skip
+    return lines
 
 
 # training_report.md
 
 
 def write_report(path, record):
-    metrics, settings = record["metrics"], record["settings"]
-    plots = "plots"
-    gain = metrics["accuracy"] - metrics["baseline_accuracy"]
-    compared = f"{abs(gain) * 100:.2f} points {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
-    lines = [
-        f"# Training report: {record['title']}",
+    parts = (summary, what_was_done, curves, per_label, confidence, by_length, most_confident_mistakes)
+    lines = [line for part in parts for line in (*part(record), "")]
+    write_text(path, "\n".join([f"# Training report: {record.title}", "", *lines]))
+
+
+def summary(record):
+    metrics, job = record.metrics, record.job
+    metric, name = metrics["metric"], METRICS[metrics["metric"]]
+
+    def shown(key):
+        return "" if metrics.get(key) is None else f"{metrics[key]:.4f}"
+
+    gain = round(metrics[metric] - metrics[f"baseline_{metric}"], 6)
+    size = f"{abs(gain) * 100:.2f} points" if metric == "accuracy" else f"{abs(gain):.3f}"
+    compared = f"{size} {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
+    head = ["", name, "measured or published", "F1" if metric != "f1_micro" else "macro-F1", "ROC AUC", "log loss",
+            "calibration error", "training, s"]  # fmt: skip
+    second = "f1_macro" if metric == "f1_micro" else "f1"
+    rows = [
+        [metrics["model"], shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
+         f"{metrics['train_seconds']:.0f}"],
+        ["TF-IDF + logistic regression", shown(f"baseline_{metric}"), "here", *[""] * 4,
+         f"{metrics['baseline_seconds']:.0f}"],
+        ["the most frequent label", shown(f"majority_{metric}"), "here", *[""] * 5],
+        *[[who, f"{value:.4f}", source, *[""] * 5] for who, value, source in record.published],
+    ]  # fmt: skip
+    more = []
+    if metric == "matthews_correlation":
+        share = metrics["majority_accuracy"]
+        more = [f"Accuracy is {metrics['accuracy']:.2%}, where the most frequent label alone reaches {share:.2%}.", ""]
+    if metric == "f1_micro":
+        more = [*thresholds(metrics), ""]
+    published = ["", f"Published figures are for the full training data and the same {job.task.tested}."]
+    return [
+        f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
+        f"(95% interval {as_text(metric, metrics[f'{metric}_low'])} to {as_text(metric, metrics[f'{metric}_high'])}), "
+        f"after {training_time(record)} on {job.device.description}. "
+        f"That is {compared} TF-IDF with logistic regression on the same {job.task.unit}.",
         "",
-        f"**{metrics['accuracy']:.2%} accuracy** on {metrics['n_test']:,} test reviews "
-        f"(95% interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
-        f"after {training_time(record)} on {record['device'].description}. "
-        f"That is {compared} TF-IDF with logistic regression on the same reviews.",
-        "",
+        *more,
         *seeds(metrics),
+        *table(head, rows),
+        *(published if record.published else []),
+    ]
+
+
+def thresholds(metrics):
+    """A table of the two ways to decide where several labels may hold."""
+    names = {"f1_micro": "micro-F1", "f1_macro": "macro-F1", "jaccard": "Jaccard", "accuracy": "all labels right"}
+    return [
         *table(
-            ["", "accuracy", "measured or published", "F1", "ROC AUC", "log loss", "calibration error", "training, s"],
+            ["a label holds where its probability is", *names.values()],
             [
-                [
-                    metrics["model"],
-                    f"{metrics['accuracy']:.4f}",
-                    "here",
-                    f"{metrics['f1']:.4f}",
-                    "" if metrics["roc_auc"] is None else f"{metrics['roc_auc']:.4f}",
-                    f"{metrics['log_loss']:.4f}",
-                    f"{metrics['ece']:.4f}",
-                    f"{metrics['train_seconds']:.0f}",
-                ],
-                [
-                    "TF-IDF + logistic regression",
-                    f"{metrics['baseline_accuracy']:.4f}",
-                    "here",
-                    *[""] * 4,
-                    f"{metrics['baseline_seconds']:.0f}",
-                ],
-                *[[name, f"{share:.4f}", source, *[""] * 5] for name, share, source in record["published"]],
-            ],
-        ),  # fmt: skip
-        *(
-            ["", "Published figures are for all 25,000 training and all 25,000 test reviews."]
-            if record["published"]
-            else []
-        ),
-        "",
-        "## What was done",
-        "",
-        f"    {record['command']}",
-        "",
-        *table(
-            ["", ""],
-            [
-                ["encoder", f"{record['encoder'].description}; {record['weights_line']}"],
-                *pretraining(record["pretraining"]),
-                ["data", record["data"].description],
-                [
-                    "reviews",
-                    f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} held out of train for the "
-                    f"curves, {metrics['n_test']:,} to test; the test part was read once, at the end",
-                ],
-                ["job", record["job"]],
-                [
-                    "device",
-                    f"{record['device'].description}, {record['device'].precision} products, XLA "
-                    f"{'on' if record['device'].xla else 'off'}; evaluated in float32",
-                ],
-                ["started", record["started"]],
-                ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in record["durations"].items())],
-                ["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"],
-                [
-                    "software",
-                    ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-                    + f", Python {platform.python_version()}",
-                ],
-            ],
-        ),  # fmt: skip
-        "",
-        "<details><summary>All settings</summary>",
-        "",
-        *table(["setting", "value"], [[f"`--{name}`", f"`{value}`"] for name, value in vars(settings).items()]),
-        "",
-        "</details>",
-        "",
-        "## How it learnt",
-        "",
-        f"![loss]({plots}/loss.png)",
-        f"![accuracy]({plots}/accuracy.png)",
-        "",
-        "## How it does on the test reviews",
-        "",
-        *table(
-            ["label", "precision", "recall", "F1", "reviews"],
-            [
-                [name, f"{row['precision']:.4f}", f"{row['recall']:.4f}", f"{row['f1']:.4f}", f"{row['support']:,}"]
-                for name, row in metrics["per_class"].items()
+                ["above 0.5", *[f"{metrics[f'{key}_at_half']:.4f}" for key in names]],
+                ["above its threshold, fitted on held-out texts, as infer.py does",
+                 *[f"{metrics[key]:.4f}" for key in names]],
             ],
         ),
         "",
-        f"![confusion matrix]({plots}/confusion_matrix.png)",
-        "",
+        f"ROC AUC, of the scores, is {metrics['roc_auc']:.4f} (mean over labels); taken of the decisions at 0.5, as "
+        f"some tutorials do, it is {metrics['roc_auc_of_labels']:.4f}.",
+    ]  # fmt: skip
+
+
+def what_was_done(record):
+    metrics, job = record.metrics, record.job
+    software = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    device = f"{job.device.description}, {job.device.precision} products, XLA {'on' if job.device.xla else 'off'}"
+    held_out = "" if job.settings.validation_file else "held out of train "
+    rows = [
+        ["encoder", f"{job.encoder.description}; {job.weights_line}"],
+        *pretraining(job.pretraining),
+        ["data", job.data.description],
+        [job.task.unit, f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} {held_out}for the curves, "
+         f"{metrics['n_test']:,} to test; the test part was read once, at the end"],
+        *[["note", note] for note in job.splits.notes],
+        ["job", job.size],
+        ["device", f"{device}; evaluated in float32"],
+        ["started", job.started],
+        ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in metrics["durations"].items())],
+        ["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"],
+        ["software", f"{software}, Python {platform.python_version()}"],
+    ]  # fmt: skip
+    settings = [[f"`--{name}`", f"`{value}`"] for name, value in vars(job.settings).items()]
+    return [
+        "## What was done", "", f"    {job.command}", "", *table(["", ""], rows), "",
+        "<details><summary>All settings</summary>", "", *table(["setting", "value"], settings), "", "</details>",
+    ]  # fmt: skip
+
+
+def curves(record):
+    if record.job.strengths:
+        chosen = ", ".join(f"{strength:g}" for strength in record.job.strengths)
+        return ["## How it learnt", "",
+                "The encoder stayed as it is; logistic regression learnt from its standardized vectors. "
+                f"Regularization chosen by cross-validation: C = {chosen}."]  # fmt: skip
+    metric = record.metrics["metric"]
+    more = [f"![{METRICS[metric]}](plots/{metric}.png)"] if metric != "accuracy" else []
+    return ["## How it learnt", "", "![loss](plots/loss.png)", "![accuracy](plots/accuracy.png)", *more]
+
+
+def per_label(record):
+    metrics, unit = record.metrics, record.job.task.unit
+    head = ["label", "precision", "recall", "F1", unit]
+    several = "confusion_matrix" not in metrics
+
+    def row(name, figures):
+        cells = [name, *[f"{figures[key]:.4f}" for key in ("precision", "recall", "f1")], f"{figures['support']:,}"]
+        if several:
+            area = figures["roc_auc"]
+            cells += ["" if area is None else f"{area:.4f}", f"{figures['threshold']:.2f}"]
+        return cells
+
+    rows = [row(name, figures) for name, figures in metrics["per_class"].items()]
+    picture = "![labels](plots/labels.png)" if several else "![confusion matrix](plots/confusion_matrix.png)"
+    title = f"## How it does on the {record.job.task.tested}"
+    return [title, "", *table(head + ["ROC AUC", "threshold"] * several, rows), "", picture]
+
+
+def confidence(record):
+    metrics = record.metrics
+    what = "decisions" if "confusion_matrix" not in metrics else record.job.task.unit
+    rows = [
+        ["as trained", f"{metrics['ece_before']:.4f}", f"{metrics['log_loss_before']:.4f}"],
+        ["with the temperature, as infer.py says it", f"{metrics['ece']:.4f}", f"{metrics['log_loss']:.4f}"],
+    ]
+    return [
         "## How far its confidence can be trusted",
         "",
         f"A calibration error of {metrics['ece']:.3f} means that, on average over 15 bins, the stated confidence is "
-        f"{metrics['ece'] * 100:.1f} points away from the share of reviews that are right. Logits are divided by a "
-        f"temperature of {metrics['temperature']:.2f} first, which was fitted on the held-out part of train and "
+        f"{metrics['ece'] * 100:.1f} points away from the share of {what} that are right. Logits are divided by a "
+        f"temperature of {metrics['temperature']:.2f} first, which was fitted on texts held out of training and "
         "changes no label:",
         "",
-        *table(
-            ["", "calibration error", "log loss"],
-            [
-                ["as trained", f"{metrics['ece_before']:.4f}", f"{metrics['log_loss_before']:.4f}"],
-                ["with the temperature, as infer.py says it", f"{metrics['ece']:.4f}", f"{metrics['log_loss']:.4f}"],
-            ],
-        ),
+        *table(["", "calibration error", "log loss"], rows),
         "",
-        f"![calibration]({plots}/calibration.png)",
-        *([f"![ROC]({plots}/roc.png)"] if len(metrics["per_class"]) == 2 else []),
-        "",
-        "## Short and long reviews",
-        "",
-        f"The model reads at most {settings.max_seq_length} tokens of a review ({settings.truncation}); lengths below "
-        f"are those before truncation. {metrics['truncated_share']:.0%} of the test reviews were cut.",
-        "",
-        *table(
-            ["tokens", "reviews", "accuracy"],
-            [
-                [f"{low} to {high}" if high else f"{low} and more", f"{count:,}", f"{share:.4f}"]
-                for low, high, count, share in metrics["accuracy_by_length"]
-            ],
-        ),
-        "",
-        f"![lengths]({plots}/lengths.png)",
-        "",
-        "## The most confident mistakes",
-        "",
-        *mistakes(record["mistakes"], settings.excerpt_words),
-        "",
+        "![calibration](plots/calibration.png)",
+        *(["![ROC](plots/roc.png)"] if has_roc(metrics) else []),
     ]
-    write_text(path, "\n".join(lines))
+
+
+def by_length(record):
+    metrics, settings, unit = record.metrics, record.job.settings, record.job.task.unit
+    what = "accuracy" if "confusion_matrix" in metrics else "all labels right"
+    cut = f"{metrics['truncated_share']:.0%} of the {record.job.task.tested} were cut"
+    rows = [
+        [f"{low} to {high}" if high else f"{low} and more", f"{count:,}", f"{share:.4f}"]
+        for low, high, count, share in metrics["accuracy_by_length"]
+    ]
+    return [
+        f"## Short and long {unit}",
+        "",
+        f"The model reads at most {settings.max_seq_length} tokens ({settings.truncation}); lengths below are those "
+        f"before truncation. {cut}.",
+        "",
+        *table(["tokens", unit, what], rows),
+        "",
+        "![lengths](plots/lengths.png)",
+    ]
+
+
+def most_confident_mistakes(record):
+    return ["## The most confident mistakes", "", *mistakes(record.mistakes, record.job.settings.excerpt_words)]
 
 
 def training_time(record):
     """In words, with masked language modelling before it where there was some."""
-    time = f"{clock(record['metrics']['train_seconds'])} of training"
-    done = record["pretraining"]
+    time = f"{clock(record.metrics['train_seconds'])} of training"
+    done = record.job.pretraining
     return f"{clock(done['train_seconds'])} of masked language modelling and {time}" if done else time
 
 
@@ -180,31 +252,29 @@ def pretraining(done):
 
 def seeds(metrics):
     """Mean, deviation and a table of the runs, where there were several."""
-    rows = metrics["seeds"]
+    rows, metric = metrics["seeds"], metrics["metric"]
     if len(rows) == 1:
         return []
+    name = METRICS[metric]
+    half = ", at a threshold of 0.5" * (metric == "f1_micro")
+    cells = [
+        [str(row["seed"]), f"{row[metric]:.4f}", f"{row[f'validation_{metric}']:.4f}", f"{row['train_seconds']:.0f}"]
+        for row in rows
+    ]
     return [
-        f"**{mean_and_deviation([row['accuracy'] for row in rows])} over {len(rows)} seeds** (mean and standard "
-        f"deviation). Saved, and described below, is seed {metrics['seed']}, the median by accuracy on held-out "
-        "reviews.",
+        f"**{mean_and_deviation(metric, [row[metric] for row in rows])} over {len(rows)} seeds** ({name}{half}: mean "
+        f"and standard deviation). Saved, and described here, is seed {metrics['seed']}, the median on held-out texts.",
         "",
-        *table(
-            ["seed", "test accuracy", "held-out accuracy", "training, s"],
-            [
-                [str(row["seed"]), f"{row['accuracy']:.4f}", f"{row['validation_accuracy']:.4f}",
-                 f"{row['train_seconds']:.0f}"]
-                for row in rows
-            ],
-        ),
+        *table(["seed", f"{name}, tested{half}", f"{name}, held out", "training, s"], cells),
         "",
-    ]  # fmt: skip
+    ]
 
 
 def mistakes(rows, excerpt_words):
     """A table of what evaluation.worst_mistakes gives."""
     if not rows:
-        return ["None: every test review was labelled right."]
-    head = ["label", "predicted", "confidence", "tokens", "how the review ends"]
+        return ["None: every text was labelled right."]
+    head = ["label", "predicted", "confidence", "tokens", "how the text ends"]
     cells = [
         [row["label"], row["predicted"], f"{row['confidence']:.4f}", f"{row['tokens']:,}",
          excerpt(row["text"], excerpt_words)]
@@ -248,23 +318,24 @@ model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir
 
 def write_model_card(path, record):
     """The model card of the Hugging Face Hub, output/README.md."""
-    metrics, labels = record["metrics"], ", ".join(record["label_names"])
-    settings = record["settings"]
-    head = ["library_name: keras", "pipeline_tag: text-classification", "metrics:", "- accuracy"]
-    if not record["encoder"].is_local:
+    metrics, job, settings = record.metrics, record.job, record.job.settings
+    metric = metrics["metric"]
+    head = ["library_name: keras", "pipeline_tag: text-classification", "metrics:", f"- {METRICS[metric]}"]
+    if not job.encoder.is_local:
         head.append(f"base_model: {metrics['model']}")
-    if not record["data"].is_local:
+    if not job.data.is_local:
         head += ["datasets:", f"- {metrics['dataset']}"]
     text = (
         "---\n"
         + "\n".join(head)
         + "\n---\n"
         + f"""
-# {Path(metrics["model"]).name}, fine-tuned for {record["title"]}
+# {Path(metrics["model"]).name}, fine-tuned for {record.title}
 
-Labels: {labels}. Accuracy {metrics["accuracy"]:.4f} (95% interval {metrics["accuracy_low"]:.4f} to
-{metrics["accuracy_high"]:.4f}) on {metrics["n_test"]:,} test reviews, after training on {metrics["n_train"]:,}.
-TF-IDF with logistic regression reaches {metrics["baseline_accuracy"]:.4f} on the same reviews.
+Labels: {", ".join(job.splits.label_names)}. {METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
+{metrics[f"{metric}_low"]:.4f} to {metrics[f"{metric}_high"]:.4f}) on {metrics["n_test"]:,} {job.task.tested},
+after training on {metrics["n_train"]:,}. TF-IDF with logistic regression reaches {metrics[f"baseline_{metric}"]:.4f} on
+the same {job.task.unit}.
 
 It reads at most {settings.max_seq_length} tokens of a text ({settings.truncation}).
 
@@ -272,7 +343,7 @@ It reads at most {settings.max_seq_length} tokens of a text ({settings.truncatio
 
 Here, with the ONNX model in onnx/:
 
-    python infer.py --model_dir {settings.output_dir} "a text"
+    python infer.py --model_dir {settings.output_dir} "{job.task.example}"
 
 With TensorFlow, from this project:
 
@@ -292,9 +363,9 @@ what training kept ({settings.truncation}).
 
 ## How it was made
 
-    {record["command"]}
+    {job.command}
 
-Encoder: {record["encoder"].description}. Data: {record["data"].description}.
+Encoder: {job.encoder.description}. Data: {job.data.description}.
 All settings and figures are in metrics.json, the curves in history.csv.
 
 ## Where it fails

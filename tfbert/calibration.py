@@ -1,0 +1,79 @@
+"""From logits to probabilities, how far they can be trusted, and what held-out texts mend: temperature, thresholds."""
+
+import math
+
+import numpy as np
+
+
+def softmax(logits):
+    """float (N, L) -> probabilities, float64 (N, L)."""
+    exponentials = np.exp(np.float64(logits) - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def sigmoid(logits):
+    """float (N, L) -> the probability of each label by itself, float64 (N, L)."""
+    return 1 / (1 + np.exp(-np.float64(logits)))
+
+
+def probabilities_of(logits, labels):
+    """Softmax, or where several labels may hold a sigmoid: float64 (N, L)."""
+    return sigmoid(logits) if labels.ndim == 2 else softmax(logits)
+
+
+def cross_entropies(logits, labels):
+    """Of each text, float (N,); of each text and label, float (N, L), where labels is float (N, L), not int (N,)."""
+    if labels.ndim == 2:
+        return np.logaddexp(0, logits) - labels * logits
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+
+def confidences(probabilities, labels):
+    """The confidence of each decision and whether it was right: (N,) each, or (N L,) where several labels may hold."""
+    if labels.ndim == 2:
+        confidence, right = np.maximum(probabilities, 1 - probabilities), (probabilities > 0.5) == labels
+        return confidence.ravel(), right.ravel()
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+
+
+def calibration_bins(confidence, right, bins=15):
+    """Confidence, accuracy and count of each filled bin of equal width, float (bins, 3) (Guo et al. 2017)."""
+    member = np.minimum((confidence * bins).astype(int), bins - 1)
+    filled = [member == number for number in range(bins) if (member == number).any()]
+    return np.array([(confidence[rows].mean(), right[rows].mean(), rows.sum()) for rows in filled])
+
+
+def expected_calibration_error(confidence, right):
+    """The mean gap between confidence and accuracy over 15 bins, weighted by their counts (Guo et al. 2017)."""
+    confidence, accuracy, count = calibration_bins(confidence, right).T
+    return float((count / count.sum() * np.abs(confidence - accuracy)).sum())
+
+
+def fit_temperature(logits, labels):
+    """The divisor of the logits that makes these labels most likely.
+
+    To be fitted on reviews that the model did not learn from (Guo et al. 2017, arXiv:1706.04599, section 4.2). It
+    changes confidence, never a label. logits: float (N, L); labels: int (N,), or float (N, L) where several may hold.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def cross_entropy(log_temperature):
+        return cross_entropies(np.float64(logits) / math.exp(log_temperature), labels).mean()
+
+    return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(0.1), math.log(10)), method="bounded").x)
+
+
+def fit_thresholds(probabilities, labels):
+    """For each label, the threshold in steps of 0.01 with the highest F1 (the middle one of equals), float (L,).
+
+    To be fitted on texts that the model did not learn from. probabilities, labels: float (N, L).
+    """
+    grid = np.arange(0.05, 0.951, 0.01)
+    thresholds = []
+    for scores, truth in zip(probabilities.T, labels.T):
+        chosen = scores[None, :] > grid[:, None]
+        f1 = 2 * (chosen * truth).sum(axis=1) / np.maximum(chosen.sum(axis=1) + truth.sum(), 1)
+        best = grid[f1 > f1.max() - 1e-12]
+        thresholds.append(round(float(best[len(best) // 2]), 2) if f1.max() > 0 else 0.5)
+    return np.array(thresholds)

@@ -1,0 +1,70 @@
+"""Logistic regression on an encoder's vectors, put into the classifier's head.
+
+The encoder stays as it is: one pass over the texts is all it does. As in Alammar 2019, A Visual Guide to Using BERT for
+the First Time; logistic regression is a linear layer, so the fitted one is the head of an ordinary SequenceClassifier.
+"""
+
+import keras
+import numpy as np
+
+from tfbert.errors import UserError
+from tfbert.training import predict
+
+STRENGTHS = np.logspace(-4, 2, 7)  # C of the regularization, chosen by cross-validation
+FOLDS = 5
+
+
+class Vectors(keras.Model):
+    """What a SequenceClassifier's head classifies: float32 (B, D)."""
+
+    def __init__(self, classifier):
+        super().__init__()
+        self.classifier = classifier
+
+    def call(self, inputs):
+        return self.classifier.pooled(inputs)
+
+
+def fit_head(model, examples, settings, seed):
+    """Fits the head of a SequenceClassifier, whose encoder stays, to Examples. Returns the C of each regression."""
+    vectors = Vectors(model)
+    vectors.compile(jit_compile=False)
+    features = predict(vectors.predict_on_batch, examples, settings)
+    kernel, bias, strengths = fit(features, examples.labels, seed)
+    model.classifier.kernel.assign(kernel)
+    model.classifier.bias.assign(bias)
+    return strengths
+
+
+def fit(features, labels, seed):
+    """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
+
+    features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L). Returns kernel, float32
+    (D, L), and bias, float32 (L,), for the features as they are, and the C of each regression.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(features)
+    scaled = scaler.transform(features)
+    fitted = [regression(scaled, column.astype(int), seed) for column in (labels.T if labels.ndim == 2 else [labels])]
+    kernel = np.concatenate([each.coef_ for each in fitted])
+    bias = np.concatenate([each.intercept_ for each in fitted])
+    if labels.ndim == 1 and len(kernel) == 1:  # two labels: half of the difference for each
+        kernel, bias = np.concatenate([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
+    bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
+    return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), [each.C for each in fitted]
+
+
+def regression(features, labels, seed):
+    """A fitted LogisticRegression; where a label is too rare for folds, with scikit-learn's own C."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() == 0:
+        raise UserError("--method features: a label holds for all training texts, or for none; leave it out")
+    model = LogisticRegression(max_iter=1000)
+    if counts.min() < FOLDS:
+        return model.fit(features, labels)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    return GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=folds).fit(features, labels).best_estimator_

@@ -1,0 +1,36 @@
+"""A new BERT for --from_scratch: sizes from configs.SCRATCH, a WordPiece vocabulary trained on the task's own texts."""
+
+from pathlib import Path
+
+from tfbert.configs import SCRATCH
+from tfbert.files import write_json
+from tfbert.sources import Source
+
+MAX_LENGTH, VOCABULARY = 128, 4000
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def new_config(preset):
+    """config.json of a BERT of that size, a dict; its vocab_size is the most that new_encoder may use."""
+    return {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": VOCABULARY,
+            "max_position_embeddings": MAX_LENGTH, "pad_token_id": 0, **SCRATCH[preset]}  # fmt: skip
+
+
+def new_encoder(preset, texts, folder):
+    """The Source of an encoder without weights: config.json and tokenizer in `folder`, an existing one.
+
+    texts: an iterable of str, the training texts, of which the vocabulary is made.
+    """
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast
+
+    words = BertWordPieceTokenizer(lowercase=True)
+    words.train_from_iterator(
+        texts, vocab_size=VOCABULARY, min_frequency=2, special_tokens=SPECIAL, show_progress=False
+    )
+    vocabulary = words.get_vocab()
+    Path(folder, "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)) + "\n", encoding="utf-8")
+    BertTokenizerFast(str(Path(folder, "vocab.txt"))).save_pretrained(folder)
+    write_json(Path(folder, "config.json"), new_config(preset) | {"vocab_size": len(vocabulary)})
+    description = f"a new BERT ({preset}), with a vocabulary of {len(vocabulary):,} pieces from the training texts"
+    return Source(str(folder), f"bert-from-scratch-{preset}", description, is_local=True)

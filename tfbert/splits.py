@@ -1,0 +1,316 @@
+"""A task's texts and labels: read, checked, and parted into train, validation and test."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.configs import MULTI_LABEL, SINGLE_LABEL
+from tfbert.errors import UserError, causes
+from tfbert.reading import decoded, opened, read_published, read_rows, text_in
+
+COLUMNS = ("text", "text_pair")
+TRUE, FALSE = {"1", "true", "1.0"}, {"0", "false", "0.0"}
+
+
+@dataclass
+class Splits:
+    """Three `datasets.Dataset`s, the labels' names, and what is to be said of how they came about.
+
+    Columns: text, for pairs text_pair, and label, a class number or, where several labels may hold, zeros and ones.
+    """
+
+    train: object
+    validation: object
+    test: object
+    label_names: list[str]
+    notes: list[str]
+
+    @property
+    def problem_type(self):
+        return MULTI_LABEL if np.ndim(self.train[0]["label"]) else SINGLE_LABEL
+
+
+def load_splits(task, source, settings):
+    """The Splits of a task from `source`; validation is held out of train unless there is a file of it.
+
+    A sample depends on its texts and the seed alone, not on the order of the rows: the same texts are drawn whichever
+    source they come from. settings: those called *_samples and *_file, and the seed. Raises UserError where splits,
+    columns or labels do not fit.
+    """
+    notes = []
+    data = read_splits(task, source, settings)
+    test_name = task.test_split if task.test_split in data or task.name != "own" else "validation"
+    wanted = ["train"] + [test_name] * (test_name in data or bool(task.dataset_name and task.name != "own"))
+    check_columns(data, wanted, [*task.text_columns, *task.label_columns], source)
+    parts = {name: normalised(data[name], task, source) for name in wanted}
+    if settings.validation_file:
+        parts["held out"] = normalised(data["validation"], task, source)
+    label_names = names_of(parts["train"], task, source)
+    parts = {name: numbered(part, label_names, task, name, source) for name, part in parts.items()}
+    train = parts["train"]
+    check_labels(train, label_names, f"the training texts of {source.name}")
+    if len(wanted) == 1:
+        order = drawn_order(train, settings.seed)
+        count = max(2, round(task.test_share * len(train)))
+        test, train = train.select(order[:count]), train.select(order[count:])
+        notes.append(f"{count:,} of {count + len(train):,} {task.unit}, drawn by --seed, are kept for testing")
+    else:
+        test = parts[test_name]
+        check_labels(test, label_names, f"the test texts of {source.name}")
+    if "held out" in parts:
+        held_out = parts["held out"]
+        train = train.select(drawn_order(train, settings.seed)[: settings.max_train_samples])
+    else:
+        train, held_out = hold_out(train, settings)
+    test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
+    check_labels(train, label_names, "--max_train_samples: the training texts drawn")
+    check_labels(test, label_names, "--max_eval_samples: the test texts drawn")
+    if shared := len(set(keys_of(test)) & set(keys_of(train))):
+        notes.append(f"{shared:,} different {task.unit} stand in train and in test")
+    return Splits(train, held_out, test, label_names, notes)
+
+
+def load_texts(task, source, settings):
+    """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
+
+    The texts held out of train are those that load_splits holds out with the same settings; test is not touched.
+    """
+    from datasets import concatenate_datasets
+
+    data = read_splits(task, source, settings)
+    wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
+    check_columns(data, wanted, task.text_columns[:1], source)
+    train, *more = [renamed(data[split], {task.text_columns[0]: "text"}) for split in wanted]
+    check_text(train, task.text_columns[:1], source)
+    train, held_out = hold_out(train, settings)
+    return concatenate_datasets([train, *more]), held_out
+
+
+def hold_out(train, settings):
+    """Two parts of the training split: the texts to learn from, and those held out."""
+    if len(train) < 10:
+        raise UserError(f"the training split has {len(train)} texts: at least 10 are needed")
+    wanted = min(settings.max_train_samples or len(train), len(train))
+    held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
+    if held_out > len(train) // 2:
+        raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
+    order = drawn_order(train, settings.seed)
+    return train.select(order[held_out : held_out + wanted]), train.select(order[:held_out])
+
+
+def drawn_order(dataset, seed):
+    """Row numbers, int64 (N,), in the order of a keyed hash of their texts: random, yet the same from any source."""
+    key = str(seed).encode()
+    hashes = (
+        int.from_bytes(hashlib.blake2b(text.encode(), key=key, digest_size=8).digest(), "big")
+        for text in keys_of(dataset)
+    )
+    return np.argsort(np.fromiter(hashes, np.uint64, len(dataset)), kind="stable")
+
+
+def keys_of(dataset):
+    """Yields each row's text; of pairs, both."""
+    columns = [name for name in COLUMNS if name in dataset.column_names]
+    for batch in dataset.select_columns(columns).iter(batch_size=1000):
+        for texts in zip(*(batch[name] for name in columns)):
+            yield "\t".join(text or "" for text in texts)
+
+
+# Reading
+
+
+def read_splits(task, source, settings):
+    """{split: `datasets.Dataset`} from the user's files, the authors' files, or the data set in the source's folder."""
+    if settings.train_file:
+        files = {"train": settings.train_file, "validation": settings.validation_file, "test": settings.test_file}
+        return {
+            split: dataset_of(read_rows(path, f"--{split}_file"), task, path) for split, path in files.items() if path
+        }
+    if settings.data_dir:
+        paths = {split: Path(settings.data_dir, name) for split, name in task.files.items()}
+        return {split: dataset_of(published_rows(path, task), task, path) for split, path in paths.items()}
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    try:
+        return load_dataset(source.folder, verification_mode="no_checks")
+    except Exception as error:  # the builders raise errors of many libraries
+        raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
+
+
+def published_rows(path, task):
+    """Yields (place, row) of a file of --data_dir, or of a folder of texts, one a file, parted by label."""
+    if not path.is_dir():
+        for number, item in enumerate(read_published(path, task.header)):
+            if number == task.first_rows:
+                return
+            yield item
+        return
+    for number, name in enumerate(task.label_names):
+        files = sorted(Path(path, name).glob("*.txt"))
+        if not files:
+            raise UserError(f"--data_dir: {Path(path, name)} holds no .txt files")
+        for text_path in files:
+            with opened(text_path, "--data_dir") as file:
+                yield str(text_path), {"text": "".join(line for _, line in decoded(file, text_path)), "label": number}
+
+
+def dataset_of(rows, task, path):
+    """A `datasets.Dataset` of (place, row)s with the task's columns. Raises UserError where one is missing."""
+
+    from datasets import Dataset
+
+    columns = {name: [] for name in (*task.text_columns, *task.label_columns)}
+    missing = []
+    for place, row in rows:
+        texts = [text_in(row, column, place) for column in task.text_columns]
+        labels = [label_in(row, column, place, task) for column in task.label_columns]
+        if None in labels or not all(text.strip() for text in texts):
+            missing.append(place)
+        for values, value in zip(columns.values(), texts + labels):
+            values.append(value)
+    if missing:
+        raise UserError(f"{len(missing)} rows have no text or no label, first {missing[0]}: drop or fill them")
+    first = next(iter(columns.values()))
+    if not first:
+        raise UserError(f"{path} has no rows")
+    try:
+        return Dataset.from_dict(columns)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: labels of different kinds in one column ({str(error)[:100]})") from error
+
+
+def label_in(row, column, place, task):
+    """A label as text, or a class number where the task names the classes, or a list; None where it is missing."""
+    if column not in row:
+        raise UserError(f"{place}: no column {column!r}, but {', '.join(map(str, row))}; see --label_column")
+    value = row[column]
+    if isinstance(value, list):
+        return [str(each) for each in value]
+    if task.label_separator and isinstance(value, str):
+        return [part.strip() for part in value.split(task.label_separator) if part.strip()]
+    if value is None or value == "":
+        return None
+    text = str(value).strip()
+    if len(task.label_columns) > 1:
+        if text.lower() not in TRUE | FALSE:
+            raise UserError(f"{place}: {column} is {text[:40]!r}, but with several label columns each holds 0 or 1")
+        return float(text.lower() in TRUE)
+    return int(text) if task.label_names and text.isdigit() else text
+
+
+# Columns and labels
+
+
+def check_columns(data, splits, columns, source):
+    """Raises UserError where the data lack a split, or a split a column."""
+    for split in splits:
+        if split not in data:
+            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
+        for column in columns:
+            if column not in data[split].column_names:
+                known = ", ".join(data[split].column_names)
+                raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
+
+
+def check_text(dataset, names, source):
+    for column, name in zip(COLUMNS, names):
+        if getattr(dataset.features[column], "dtype", None) not in ("string", "large_string"):
+            raise UserError(f"data set {source.name}: the column {name} does not hold text")
+
+
+def renamed(dataset, names):
+    """`dataset` with the columns {old name: new name} only."""
+    dataset = dataset.select_columns(list(names))
+    return dataset.rename_columns({old: new for old, new in names.items() if old != new})
+
+
+def normalised(dataset, task, source):
+    """`dataset` with its columns named text, text_pair and label; several label columns become one, of lists."""
+    texts = dict(zip(task.text_columns, COLUMNS))
+    several = len(task.label_columns) > 1
+    for name in (*task.text_columns, *task.label_columns):
+        if missing := dataset.data.column(name).null_count:
+            raise UserError(
+                f"data set {source.name}: {missing} of {len(dataset)} rows have no {name}: drop or fill them"
+            )
+    if several:
+        table = np.stack([np.asarray(dataset[name], np.float32) for name in task.label_columns], axis=1)
+        dataset = renamed(dataset, texts).add_column("label", list(table))
+    else:
+        dataset = renamed(dataset, texts | {task.label_columns[0]: "label"})
+    check_text(dataset, task.text_columns, source)
+    return dataset
+
+
+def names_of(dataset, task, source):
+    """Label names by class number, as users read them."""
+    feature = dataset.features["label"]
+    if len(task.label_columns) > 1:
+        return list(task.label_columns)
+    if hasattr(feature, "names"):
+        return [task.label_names.get(name, name) for name in feature.names]
+    if task.label_names:
+        if "int" not in getattr(feature, "dtype", ""):
+            raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
+        return list(task.label_names.values())
+    found = {label for labels in labels_of(dataset) for label in labels}
+    if len(found) > max(2, len(dataset) // 2):
+        raise UserError(
+            f"data set {source.name}: {len(found):,} different labels in {len(dataset):,} texts: "
+            f"is {task.label_columns[0]} the column of the labels?"
+        )
+    return sorted(found, key=int if all(label.isdigit() for label in found) else str)
+
+
+def labels_of(dataset):
+    """The labels of each row as a list of str."""
+    several = hasattr(dataset.features["label"], "feature")
+    return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"]]
+
+
+def numbered(dataset, label_names, task, split, source):
+    """`dataset` with class numbers, int32, for labels, or a list of zeros and ones, float32, for lists of labels."""
+    from datasets import List, Value
+
+    feature = dataset.features["label"]
+    if hasattr(feature, "names") or task.label_names or len(task.label_columns) > 1:
+        return dataset
+    rows = labels_of(dataset)
+    counts = Counter(label for row in rows for label in row)
+    if strange := sorted(set(counts) - set(label_names)):
+        raise UserError(
+            f"{counts[strange[0]]} texts of the {split} part of {source.name} have the label {strange[0]!r}, "
+            f"which no training text has; the labels are {', '.join(label_names)}"
+        )
+    if hasattr(feature, "feature"):
+        labels, kind = [[float(name in row) for name in label_names] for row in rows], List(Value("float32"))
+    else:
+        labels, kind = [label_names.index(row[0]) for row in rows], Value("int32")
+    return dataset.remove_columns("label").add_column("label", labels, feature=kind)
+
+
+def check_labels(dataset, label_names, where):
+    """Raises UserError where a label is out of range, or all texts have the same."""
+    if hasattr(dataset.features["label"], "feature"):
+        counts = np.asarray(dataset["label"]).sum(axis=0)
+        if len(label_names) < 1 or not counts.any():
+            raise UserError(f"{where} have no labels at all: nothing to learn or to test")
+        return
+    found = set(np.unique(dataset["label"]).tolist())
+    if not found <= set(range(len(label_names))):
+        strange = sorted(found - set(range(len(label_names))), key=str)[0]
+        raise UserError(f"{where} have label {strange}, but the labels are 0 to {len(label_names) - 1}")
+    if len(found) < 2:
+        raise UserError(f"{where} are all {label_names[found.pop()]}: nothing to learn or to test")
+
+
+def shares_of_labels(dataset, label_names):
+    """The share of texts with each label, float (L,)."""
+    labels = np.asarray(dataset["label"])
+    if labels.ndim == 1:
+        labels = labels[:, None] == np.arange(len(label_names))
+    return labels.mean(axis=0)
