@@ -1,0 +1,231 @@
+"""Why is accuracy stuck? A BERT from scratch on CoLA as a tutorial sets it up, and then one change at a time.
+
+usage: python benchmarks/stuck.py [--data_dir FOLDER] [--steps 400] [--only NAME ...]
+
+The tutorial's model never leaves the share of the more frequent label, 70%, and its author asks why. Its set-up: 8
+post-norm layers of width 512, 8 heads, inner width 1024, a WordPiece vocabulary of 4,000 from the corpus, 128 tokens,
+fixed sinusoids for positions, a padding mask that is made but not given to the encoder, one sigmoid on the first
+token, batches of 64, Adam at 1e-3 from the first step on. What it leaves open is as in Keras: embeddings drawn from
++-0.05, matrices as Glorot and Bengio (2010); dropout is BERT's 0.1.
+
+Adds a row for each set-up to results/stuck.json, skips those that stand there, and writes results/stuck.md and .png.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results"
+sys.path.insert(0, str(REPOSITORY))
+
+import numpy as np
+
+from tfbert.device import find_device
+
+DEVICE = find_device("auto", "auto")
+
+import keras
+from keras import ops
+
+from tfbert import configs, scratch
+from tfbert.batches import Examples, TextEncoder, TrainBatches, pad
+from tfbert.evaluation import score
+from tfbert.files import write_json, write_text
+from tfbert.modeling import Block, Encoder
+from tfbert.optimizer import WarmupLinearDecay
+from tfbert.settings import TrainSettings
+from tfbert.sources import find_dataset
+from tfbert.splits import load_splits
+from tfbert.tasks import find_task
+
+LENGTH, BATCH = scratch.MAX_LENGTH, 64
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One row of the table."""
+
+    name: str
+    what: str
+    size: str = "document"  # of configs.SCRATCH
+    learning_rate: float = 1e-3
+    warmup: bool = False  # over a tenth of the steps, and then a linear decay
+    mask: bool = False  # whether the encoder is told where padding is
+    pre_norm: bool = False
+    sinusoids: bool = True
+    bert_init: bool = False  # normal with a deviation of 0.02, as BERT's
+
+
+DOCUMENT = Setup("document", "the tutorial's set-up")
+SETUPS = [
+    DOCUMENT,
+    replace(DOCUMENT, name="mask", what="the padding mask given to the encoder", mask=True),
+    replace(DOCUMENT, name="learned", what="positions learnt", sinusoids=False),
+    replace(DOCUMENT, name="pre-norm", what="LayerNorm before each part, not after it", pre_norm=True),
+    replace(DOCUMENT, name="warmup", what="warmup and decay", warmup=True),
+    replace(DOCUMENT, name="rate", what="a tenth of the learning rate", learning_rate=1e-4),
+    replace(DOCUMENT, name="rate+mask", what="a tenth of the rate, and the mask", learning_rate=1e-4, mask=True),
+    Setup("bert", "all of them, as BERT's authors: mask, learnt positions, initial weights, warmup, 1e-4", mask=True,
+          sinusoids=False, bert_init=True, warmup=True, learning_rate=1e-4),
+    Setup("small", "the same with 4 layers of width 256 and 3e-4 (`--from_scratch`)", "small", mask=True,
+          sinusoids=False, bert_init=True, warmup=True, learning_rate=3e-4),
+]  # fmt: skip
+
+
+class PreNormBlock(Block):
+    """x + f(norm(x)) in place of norm(x + f(x))."""
+
+    def call(self, x, mask, bias=None, training=False):
+        nothing = ops.zeros_like(x)
+        attended = self.attention(self.attention_norm(x, nothing), mask, bias, training=training)
+        x = x + self.dropout(attended, training=training)
+        inner = self.output_dense(self.intermediate(self.output_norm(x, nothing)))
+        return x + self.dropout(inner, training=training)
+
+
+class Classifier(keras.Model):
+    """An encoder and a sigmoid on its first token: probabilities, float32 (B, 1)."""
+
+    def __init__(self, config, setup):
+        super().__init__()
+        self.setup = setup
+        self.encoder = Encoder(config, name="encoder")
+        if setup.pre_norm:
+            self.encoder.blocks = [PreNormBlock(config, name=f"layer_{i}") for i in range(config.num_hidden_layers)]
+        self.head = keras.layers.Dense(1, "sigmoid", dtype="float32", name="head")
+        self.encoder.build()
+        self.head.build((None, config.hidden_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        mask = inputs["attention_mask"]
+        mask = mask if self.setup.mask else ops.ones_like(mask)
+        return self.head(self.encoder(inputs["input_ids"], mask, training=training)[:, 0])
+
+
+def new_model(config, setup):
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(DEVICE.policy)
+    model = Classifier(config, setup)
+    if not setup.bert_init:
+        for variable in model.encoder.trainable_variables:
+            if variable.path.endswith("kernel"):
+                variable.assign(keras.initializers.GlorotUniform(seed=len(variable.path))(variable.shape))
+        word = model.encoder.embeddings.word
+        word.assign(keras.initializers.RandomUniform(-0.05, 0.05, seed=1)(word.shape))
+    if setup.sinusoids:
+        position = model.encoder.embeddings.position
+        position.assign(sinusoids(*position.shape))
+        position.trainable = False
+    return model
+
+
+def sinusoids(length, width):
+    """float32 (length, width), of Vaswani et al. 2017 (arXiv:1706.03762), section 3.5."""
+    angles = np.arange(length)[:, None] / 10000 ** (2 * (np.arange(width) // 2) / width)
+    return np.where(np.arange(width) % 2, np.cos(angles), np.sin(angles)).astype(np.float32)
+
+
+def inputs_of(examples, rows, setup):
+    """A batch; without a mask padded to 128 as in the tutorial, with one, where padding changes nothing, shorter."""
+    ids = [examples.ids(row) for row in rows]
+    return pad(ids, -(-max(map(len, ids)) // 32) * 32 if setup.mask else LENGTH)
+
+
+def run(setup, config, train, dev, steps):
+    """The row of a set-up: its curve and its figures at the end."""
+    model = new_model(config, setup)
+    rate = WarmupLinearDecay(setup.learning_rate, steps // 10, steps) if setup.warmup else setup.learning_rate
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy"], jit_compile=DEVICE.xla)
+    batches, curve, started = TrainBatches(train, BATCH, LENGTH, seed=1), [], time.perf_counter()
+    for step, rows in zip(range(1, steps + 1), batches.rows()):
+        logs = model.train_on_batch(inputs_of(train, rows, setup), train.labels[rows][:, None], return_dict=True)
+        if step % 20 == 0:
+            curve.append({"step": step, "loss": float(logs["loss"]), "accuracy": float(logs["accuracy"])})
+            print(
+                f"{setup.name:10} step {step:4}/{steps}  loss {logs['loss']:.4f}  acc {logs['accuracy']:.3f}",
+                flush=True,
+            )
+            model.reset_metrics()
+    seconds = time.perf_counter() - started
+
+    def predicted(examples, rows):
+        parts = np.split(rows, range(BATCH, len(rows), BATCH))
+        return np.concatenate(
+            [np.asarray(model.predict_on_batch(inputs_of(examples, part, setup)))[:, 0] > 0.5 for part in parts]
+        ).astype(int)
+
+    some, every = np.arange(1000), np.arange(len(dev))
+    on_dev = predicted(dev, every)
+    return {
+        "name": setup.name,
+        "what": setup.what,
+        "steps": steps,
+        "seconds": seconds,
+        "train_loss": curve[-1]["loss"],
+        "train_accuracy": score("accuracy", predicted(train, some), train.labels[some]),
+        "dev_accuracy": score("accuracy", on_dev, dev.labels),
+        "dev_matthews_correlation": score("matthews_correlation", on_dev, dev.labels),
+        "curve": curve,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_dir", help="CoLA as its authors publish it; default: the Hub")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--only", nargs="+", default=[setup.name for setup in SETUPS])
+    arguments = parser.parse_args()
+    task, settings = find_task("cola"), TrainSettings(data_dir=arguments.data_dir, validation_samples=2)
+    splits = load_splits(task, find_dataset(task, settings), settings)
+    path = RESULTS / "stuck.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        scratch.new_encoder("document", splits.train["text"], folder)
+        encoder = TextEncoder.from_folder(folder, LENGTH)
+        vocabulary = configs.read_config(folder)["vocab_size"]
+        train, dev = (Examples.tokenized(part, encoder, "tokenizing") for part in (splits.train, splits.test))
+    for setup in SETUPS:
+        if setup.name in arguments.only and setup.name not in [row["name"] for row in rows]:
+            config = configs.model_config(scratch.new_config(setup.size) | {"vocab_size": vocabulary})
+            rows.append(run(setup, config, train, dev, arguments.steps))
+            write_json(path, rows)
+    write_results(rows, float(np.mean(dev.labels)), float(np.mean(train.labels)))
+
+
+def write_results(rows, dev_majority, train_majority):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    lines = [
+        "# Why is accuracy stuck?",
+        "",
+        "Made by `python benchmarks/stuck.py`; each row is the tutorial's set-up with one thing changed. The more "
+        f"frequent label alone: {train_majority:.1%} of train, {dev_majority:.1%} of dev, correlation 0.",
+        "",
+        "| set-up | steps | loss at the end | training accuracy | dev accuracy | dev Matthews correlation |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for row in rows:
+        lines.append(f"| {row['what']} | {row['steps']} | {row['train_loss']:.3f} | {row['train_accuracy']:.1%} | "
+                     f"{row['dev_accuracy']:.1%} | {row['dev_matthews_correlation']:.3f} |")  # fmt: skip
+        axes.plot(
+            [point["step"] for point in row["curve"]], [point["loss"] for point in row["curve"]], label=row["name"]
+        )
+    axes.set(xlabel="step", ylabel="training loss", title="A BERT from scratch on CoLA")
+    axes.legend(ncols=2)
+    figure.savefig(RESULTS / "stuck.png", dpi=120)
+    write_text(RESULTS / "stuck.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

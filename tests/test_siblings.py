@@ -1,0 +1,196 @@
+"""train.py and infer.py beyond IMDb: own files, several labels, pairs, features, from scratch."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from conftest import BAD, FIXTURES, GOOD, reviews
+
+import infer
+import pretrain
+import train
+from tfbert.configs import read_config
+from tfbert.errors import UserError
+from tfbert.predicting import Predictor
+
+
+def write(path, columns, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return str(path)
+
+
+def fit(encoder, output, *more, epochs=6):
+    arguments = ["--output_dir", output, "--max_seq_length", 64, "--learning_rate", 0.005, "--num_train_epochs", epochs,
+                 "--precision", "float32", *more]  # fmt: skip
+    if encoder:
+        arguments += ["--model_name_or_path", encoder]
+    assert train.main([str(argument) for argument in arguments]) is None
+    return json.loads((output / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def several(untrained, tmp_path_factory):
+    """A model of three labels that may hold together: praise, blame, and long."""
+    folder = tmp_path_factory.mktemp("several")
+    texts, labels = reviews(400, 5)
+    columns = ["tweet", "praise", "blame", "long"]
+    rows = [[text, label, 1 - label, int(len(text.split()) > 20)] for text, label in zip(texts, labels)]
+    path = write(folder / "tweets.csv", columns, rows)
+    metrics = fit(untrained, folder / "model", "--train_file", path, "--text_column", "tweet",
+                  "--label_column", "praise,blame,long", epochs=8)  # fmt: skip
+    return folder / "model", metrics
+
+
+def test_several_labels_are_learnt_and_reported(several):
+    output, metrics = several
+    assert metrics["f1_micro"] > 0.9 and metrics["metric"] == "f1_micro"
+    assert set(metrics["per_class"]) == {"praise", "blame", "long"}
+    config = read_config(output)
+    assert config["problem_type"] == "multi_label_classification" and len(config["tfbert"]["thresholds"]) == 3
+    report = (output / "training_report.md").read_text()
+    for text in (f"{metrics['f1_micro']:.3f} micro-F1", "| praise |", "plots/labels.png", "ROC AUC",
+                 f"{metrics['f1_micro_at_half']:.4f}", f"{metrics['baseline_f1_micro']:.4f}"):  # fmt: skip
+        assert text in report
+    pictures = set(os.listdir(output / "plots"))
+    assert pictures == {"loss.png", "accuracy.png", "f1_micro.png", "labels.png", "calibration.png", "lengths.png"}
+
+
+def test_infer_prints_all_labels_above_their_thresholds(several, capsys):
+    output, _ = several
+    infer.main(["--model_dir", str(output), "the film was very good."])
+    first, labels, *scores = capsys.readouterr().out.splitlines()
+    assert first == "Text:   the film was very good." and len(scores) == 3
+    held = labels.removeprefix("Labels: ").split(", ")
+    assert ("praise" in held) != ("blame" in held)
+    shares = [float(line.split("%")[0]) for line in scores]
+    assert shares == sorted(shares, reverse=True)
+    infer.main(["--model_dir", str(output), "--threshold", "1e-9", "--json", "the film was very good."])
+    result = json.loads(capsys.readouterr().out)
+    assert sorted(result["label"].split(", ")) == ["blame", "long", "praise"]
+    assert result["label"].split(", ")[0] == max(result["probabilities"], key=result["probabilities"].get)
+
+
+def test_a_threshold_is_refused_where_one_label_holds(trained):
+    with pytest.raises(UserError, match="--threshold: the model in .* gives one label"):
+        infer.main(["--model_dir", str(trained), "--threshold", "0.3", "good"])
+
+
+@pytest.fixture(scope="module")
+def pairs(untrained, tmp_path_factory):
+    """A model that says whether two sentences agree."""
+    folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    rows = []
+    for _ in range(600):
+        first, second = rng.integers(0, 2, 2)
+        sides = [
+            f"the {thing} was {rng.choice((GOOD, BAD)[side][:3])}"
+            for thing, side in (("film", first), ("plot", second))
+        ]
+        rows.append([*sides, "agree" if first == second else "differ"])
+    path = write(folder / "pairs.csv", ["one", "two", "label"], rows)
+    metrics = fit(untrained, folder / "model", "--train_file", path, "--text_column", "one", "--text_pair_column", "two",
+                  epochs=20)  # fmt: skip
+    return folder / "model", metrics
+
+
+def test_pairs_of_texts_are_learnt(pairs):
+    output, metrics = pairs
+    assert metrics["accuracy"] > 0.9 > metrics["baseline_accuracy"]
+    assert read_config(output)["tfbert"]["pair"] is True
+
+
+def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
+    output, _ = pairs
+    one, other = "the film was good", f"the plot was {BAD[0]}"
+    infer.main(["--model_dir", str(output), one, other])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Label:  differ")
+    path = write(tmp_path / "new.csv", ["a", "b"], [[one, other], [one, f"the plot was {GOOD[1]}"]])
+    infer.main(["--model_dir", str(output), "--file", path, "--text_column", "a", "--text_pair_column", "b"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["differ", "agree"]
+    (tmp_path / "new.txt").write_text(f"{one}\t{other}\n")
+    infer.main(["--model_dir", str(output), "--file", str(tmp_path / "new.txt")])
+    assert capsys.readouterr().out.startswith("differ")
+    for arguments, message in (([one], "give two arguments for each"), ([], "give two arguments for each"),
+                               (["--file", write(tmp_path / "one.csv", ["text"], [["x"]])], "no column 'text_pair'")):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            infer.main(["--model_dir", str(output), *arguments])
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrained, dataset_folder, tmp_path):
+    from tfbert.weights import read_weights
+
+    output = tmp_path / "model"
+    metrics = fit(untrained, output, "--dataset_name", dataset_folder, "--method", "features", "--pooling", pooling)
+    assert metrics["accuracy"] > 0.8
+    before, after = read_weights(untrained)[0], read_weights(output)[0]
+    encoder = [name for name in after if name.startswith("bert.encoder") or name.startswith("bert.embeddings")]
+    assert encoder and all(np.array_equal(after[name], before[name]) for name in encoder)
+    report = (output / "training_report.md").read_text()
+    assert "Regularization chosen by cross-validation" in report and "plots/loss.png" not in report
+    assert Predictor(output)([f"the film was {GOOD[0]}."])[0]["label"] == "positive"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_folded_regression_gives_sklearns_probabilities(count):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    from tfbert.calibration import softmax
+    from tfbert.features import fit as fit_regression
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 5, (300, 6)).astype(np.float32)
+    labels = (features @ rng.normal(size=(6, count))).argmax(axis=1)
+    kernel, bias, strengths = fit_regression(features, labels, seed=1)
+    scaled = StandardScaler().fit_transform(features)
+    expected = LogisticRegression(C=strengths[0], max_iter=1000).fit(scaled, labels).predict_proba(scaled)
+    np.testing.assert_allclose(softmax(features @ kernel + bias), expected, atol=2e-3)
+
+
+def test_features_of_several_labels(untrained, tmp_path):
+    texts, labels = reviews(200, 6)
+    rows = [[text, 1 - label, label] for text, label in zip(texts, labels)]
+    path = write(tmp_path / "tweets.csv", ["text", "blame", "praise"], rows)
+    metrics = fit(untrained, tmp_path / "model", "--train_file", path, "--label_column", "blame,praise",
+                  "--method", "features")  # fmt: skip
+    assert metrics["f1_micro"] > 0.8
+
+
+def test_a_bert_from_scratch_learns_its_own_vocabulary(dataset_folder, tmp_path, monkeypatch):
+    from tfbert import configs, scratch
+
+    monkeypatch.setitem(configs.SCRATCH, "small", {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2,
+                                                   "intermediate_size": 64})  # fmt: skip
+    assert scratch.new_config("small")["hidden_size"] == 32
+    metrics = fit(None, tmp_path / "model", "--dataset_name", dataset_folder, "--from_scratch", epochs=12)
+    assert metrics["accuracy"] > 0.9 and metrics["model"] == "bert-from-scratch-small"
+    vocabulary = (tmp_path / "model/vocab.txt").read_text().split()
+    assert vocabulary[:5] == scratch.SPECIAL and {"superb", "charming", "ending"} <= set(vocabulary)
+    assert Predictor(tmp_path / "model")([f"the film was {BAD[0]}."])[0]["label"] == "negative"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--from_scratch", "--model_name_or_path", "x"], "leave --model_name_or_path out"),
+        (["--from_scratch", "huge"], "must be one of small, document"),
+        (["--from_scratch", "--method", "features"], "knows nothing"),
+        (["--method", "features", "--pooling", "pooler"], "--pooling first or --pooling mean"),
+        (["--method", "features", "--resume_from_checkpoint", "last"], "no checkpoints"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(arguments, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train.main(["--output_dir", str(tmp_path / "model"), *arguments])
+
+
+def test_a_task_without_its_file_of_texts_is_pretrained_on_own_texts(tmp_path):
+    path = write(tmp_path / "own.csv", ["body", "label"], [[text, "x"] for text in reviews(60, 3)[0]])
+    arguments = ["--train_file", path, "--text_column", "body", "--model_name_or_path", FIXTURES / "tiny_bert",
+                 "--output_dir", tmp_path / "encoder", "--max_seq_length", 32]  # fmt: skip
+    assert pretrain.main([str(argument) for argument in arguments]) is None
+    assert read_config(tmp_path / "encoder")["architectures"] == ["BertForMaskedLM"]

@@ -1,0 +1,203 @@
+import json
+
+import numpy as np
+import pytest
+
+from tfbert.batches import Examples, TextEncoder
+from tfbert.errors import UserError
+from tfbert.settings import TrainSettings
+from tfbert.sources import find_dataset
+from tfbert.splits import load_splits
+from tfbert.tasks import TASKS, chosen_task
+
+TOPICS = ["sports", "music", "politics"]
+
+
+def write(path, rows):
+    """rows: lists of cells, the first of them the header."""
+    if path.suffix == ".jsonl":
+        lines = [json.dumps(dict(zip(rows[0], row))) for row in rows[1:]]
+    else:
+        separator = {".csv": ",", ".tsv": "\t"}[path.suffix]
+        lines = [separator.join(map(str, row)) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def topics(count, first=0):
+    return [["text", "label"], *([f"text {n} on {TOPICS[n % 3]}", TOPICS[n % 3]] for n in range(first, first + count))]
+
+
+def load(**changes):
+    settings = TrainSettings(**changes)
+    task = chosen_task(settings)
+    return load_splits(task, find_dataset(task, settings), settings)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_own_texts_keep_their_label_names(tmp_path, suffix):
+    splits = load(train_file=write(tmp_path / f"own{suffix}", topics(100)))
+    assert splits.label_names == ["music", "politics", "sports"]
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (64, 16, 20)
+    for part in (splits.train, splits.validation, splits.test):
+        assert all(text.endswith(splits.label_names[label]) for text, label in zip(part["text"], part["label"]))
+    assert splits.notes == ["20 of 100 texts, drawn by --seed, are kept for testing"]
+
+
+def test_parquet_keeps_the_names_that_datasets_gave(tmp_path):
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "good"])})
+    data = {"text": [f"text {n}" for n in range(60)], "label": [n % 2 for n in range(60)]}
+    Dataset.from_dict(data, features).to_parquet(tmp_path / "own.parquet")
+    splits = load(train_file=str(tmp_path / "own.parquet"))
+    assert splits.label_names == ["bad", "good"]
+    assert all(int(text.split()[1]) % 2 == label for text, label in zip(splits.test["text"], splits.test["label"]))
+
+
+def test_class_numbers_are_sorted_as_numbers(tmp_path):
+    rows = [["text", "label"], *([f"text {n}", n % 12] for n in range(120))]
+    assert load(train_file=write(tmp_path / "own.csv", rows)).label_names == [str(n) for n in range(12)]
+
+
+def test_files_for_validation_and_test_are_used_whole(tmp_path):
+    files = {f"{name}_file": write(tmp_path / f"{name}.csv", topics(30, start))
+             for name, start in (("train", 0), ("validation", 30), ("test", 60))}  # fmt: skip
+    splits = load(**files)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (30, 30, 30)
+    assert "text 31 on music" in splits.validation["text"] and not splits.notes
+
+
+@pytest.mark.parametrize(
+    "rows, flags",
+    [
+        ([["text", "joy", "fear"], *([f"text {n}", n % 2, int(n % 3 == 0)] for n in range(90))],
+         {"label_column": "joy,fear"}),
+        ([["text", "label"], *([f"text {n}", ";".join(["joy"] * (n % 2) + ["fear"] * (n % 3 == 0))]
+                              for n in range(90))], {"label_separator": ";"}),
+    ],
+)  # fmt: skip
+def test_several_labels_a_text(tmp_path, rows, flags):
+    splits = load(train_file=write(tmp_path / "own.csv", rows), **flags)
+    joy = splits.label_names.index("joy")
+    assert sorted(splits.label_names) == ["fear", "joy"] and splits.problem_type == "multi_label_classification"
+    for text, labels in zip(splits.train["text"], splits.train["label"]):
+        number = int(text.split()[1])
+        assert (labels[joy], labels[1 - joy]) == (number % 2, number % 3 == 0)
+
+
+def test_lists_of_labels_in_json_lines(tmp_path):
+    rows = [["text", "label"], *([f"text {n}", ["joy"] * (n % 2) + ["fear"] * (n % 3 == 0)] for n in range(90))]
+    splits = load(train_file=write(tmp_path / "own.jsonl", rows))
+    assert splits.label_names == ["fear", "joy"]
+    assert np.asarray(splits.train["label"]).shape == (72 - len(splits.validation), 2)
+
+
+def test_pairs_of_texts(tmp_path):
+    rows = [["one", "two", "label"], *([f"the film {n}", f"was good {n}", n % 2] for n in range(60))]
+    splits = load(train_file=write(tmp_path / "own.csv", rows), text_column="one", text_pair_column="two")
+    assert all(row["text"].split()[2] == row["text_pair"].split()[2] for row in splits.train)
+    from conftest import FIXTURES
+
+    encoder = TextEncoder.from_folder(FIXTURES / "tiny_bert", 64)
+    examples = Examples.tokenized(splits.test, encoder, "tokenizing")
+    batch = examples.batch(range(4), 64)
+    for row in range(4):
+        whole = encoder.tokenizer.encode(splits.test[row]["text"], splits.test[row]["text_pair"])
+        assert batch["input_ids"][row, : len(whole.ids)].tolist() == whole.ids
+        assert batch["token_type_ids"][row, : len(whole.ids)].tolist() == whole.type_ids
+
+
+def test_a_long_pair_is_cut_where_it_is_long():
+    from conftest import FIXTURES
+
+    encoder = TextEncoder.from_folder(FIXTURES / "tiny_bert", 16, "head")
+    for one, other, kept in ((40, 3, (10, 3)), (3, 40, (3, 10)), (40, 40, (6, 7))):
+        ids, lengths, starts = encoder(["film " * one], ["good " * other])
+        film, good = encoder.tokenizer.encode("film good", add_special_tokens=False).ids
+        assert (ids[0].count(film), ids[0].count(good)) == kept
+        assert len(ids[0]) == 16 and lengths == [one + other + 3] and starts == [kept[0] + 2]
+
+
+@pytest.mark.parametrize(
+    "name, content, flags, message",
+    [
+        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 20 + "fine,\n", {}, "1 rows have no text or no label, first .*line 42"),
+        ("own.csv", "text,label\n" + "good,a\n" * 40, {}, "are all a: nothing to learn"),
+        ("own.csv", "text,label\n" + "".join(f"good,{n}\n" for n in range(40)), {}, "40 different labels in 40 texts"),
+        ("own.csv", "body,label\ngood,a\n", {}, "no column 'text', but body, label; see --text_column"),
+        ("own.csv", "text,class\ngood,a\n", {}, "no column 'label', but text, class; see --label_column"),
+        ("own.csv", "text,joy,fear\ngood,1,2\n", {"label_column": "joy,fear"}, "fear is '2', but with several"),
+        ("own.csv", 'text,label\n"good,a\nbad,b\n', {}, "is a quotation mark not closed"),
+        ("own.csv", "text,label\ngood,film,a\n", {}, "line 2: more fields than the 2 columns"),
+        ("own.csv", "text,label\n", {}, "has no rows"),
+        ("own.csv", "", {}, "is empty"),
+        ("own.csv", "text,text\n", {}, "two columns have the same name"),
+        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 20, {"test_file": "test.csv"}, "have the label 'c', which no training"),
+        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 2, {}, "has 2 texts: at least 10"),
+        ("own.json", "[]", {}, "must end in .csv, .tsv, .jsonl or .parquet"),
+        ("own.parquet", "no parquet", {}, "cannot read"),
+        ("own.jsonl", '{"text": "good", "label": 1}\n[\n', {}, "line 2: not JSON"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_one_clear_line(tmp_path, name, content, flags, message):
+    (tmp_path / name).write_text(content)
+    (tmp_path / "test.csv").write_text("text,label\ngood,a\nbad,c\nfine,c\n")
+    flags = {key: str(tmp_path / value) if key.endswith("file") else value for key, value in flags.items()}
+    with pytest.raises(UserError, match=message):
+        load(train_file=str(tmp_path / name), **flags)
+
+
+def test_another_encoding_is_named_with_its_line(tmp_path):
+    (tmp_path / "own.csv").write_bytes("text,label\ngood,a\nlästig,b\n".encode("latin-1"))
+    with pytest.raises(UserError, match="own.csv, line 3: not UTF-8 text"):
+        load(train_file=str(tmp_path / "own.csv"))
+
+
+def test_texts_in_train_and_in_test_are_said(tmp_path):
+    files = {
+        f"{name}_file": write(tmp_path / f"{name}.csv", topics(30, start))
+        for name, start in (("train", 0), ("test", 9))
+    }
+    assert load(**files, validation_samples=2).notes[0].endswith("texts stand in train and in test")
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"test_file": "x.csv"}, "--test_file goes with --train_file"),
+        ({"train_file": "x.csv", "data_dir": "y"}, "give one of them"),
+        ({"text_column": "body"}, "columns are given, but no data"),
+        ({"task_name": "emotions", "data_dir": "/nowhere"}, "no 2018-E-c-En-train.txt in it; emotions needs"),
+        ({"task_name": "sst2_tutorial"}, "not on the Hub: name a folder with its train.tsv as --data_dir"),
+        ({"task_name": "cola"}, "HF_HUB_OFFLINE is set: connect to it; or name a folder with its in_domain_train.tsv"),
+    ],
+)
+def test_sources_that_cannot_be_are_one_clear_line(flags, message):
+    with pytest.raises(UserError, match=message):
+        load(**flags)
+
+
+def test_the_files_of_the_tasks_are_read_as_published(tmp_path):
+    columns = ["ID", "Tweet", *TASKS["emotions"].label_columns]
+    tweets = ["\t".join(columns), *("\t".join([f"id{n}", f'say "{n}', *"10000000000"]) for n in range(30))]
+    cola = [f'gj04\t{n % 2}\t{"*" * (n % 2 == 0)}\tSentence {n}, it is "so' for n in range(30)]
+    for name in TASKS["emotions"].files.values():
+        (tmp_path / name).write_text("\n".join(tweets) + "\n")
+    for name in TASKS["cola"].files.values():
+        (tmp_path / name).write_text("\n".join(cola) + "\n")
+    emotions, cola = (load(task_name=name, data_dir=str(tmp_path)) for name in ("emotions", "cola"))
+    assert emotions.train[0]["text"].startswith('say "') and emotions.train[0]["label"] == [1.0] + [0.0] * 10
+    assert cola.label_names == ["unacceptable", "acceptable"] and len(cola.test) == 30
+    assert all(int(row["text"].split()[1][:-1]) % 2 == row["label"] for row in cola.test)
+
+
+def test_the_folders_of_the_movie_reviews_are_read(tmp_path):
+    for split in ("train", "test"):
+        for label in ("neg", "pos"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(20):
+                (tmp_path / split / label / f"{number}_1.txt").write_text(f"{label} review {number} of {split}")
+    splits = load(data_dir=str(tmp_path))
+    assert splits.label_names == ["negative", "positive"] and len(splits.test) == 40
+    assert all(text.startswith(["neg", "pos"][label]) for text, label in zip(splits.test["text"], splits.test["label"]))
