@@ -211,7 +211,7 @@ def snapshot(repo, patterns, **kwargs):
     from huggingface_hub import snapshot_download
 
     folder = snapshot_download(repo, allow_patterns=patterns, **kwargs)
-    if not any(path for pattern in patterns[::-1] for path in Path(folder).rglob(pattern)):
+    if not any(path for pattern in patterns[::-1] for path in Path(folder).rglob(Path(pattern).name)):
         raise FileNotFoundError(f"{repo} holds none of {', '.join(patterns)}")
     return folder
 

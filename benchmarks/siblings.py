@@ -1,0 +1,100 @@
+"""The tasks beside IMDb, as the README's table has them: train.py with each row's flags and seeds.
+
+usage: python benchmarks/siblings.py [--only NAME ...] [--data FOLDER] [--encoder FOLDER_OR_ID] [--selecting]
+
+FOLDER has a folder for each task, with the files as their authors publish them; without it data come from the Hub.
+Appends a line a row to results/siblings.jsonl. With --selecting, rows are judged on texts held out of train, and the
+development split is not read: that is how the flags below were chosen; results go to results/siblings_selecting.jsonl.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results"
+
+BEST = "--load_best_model_at_end --metric_for_best_model metric"
+ROWS = {  # name -> task, flags, seeds
+    "tutorial-first": ("sst2_tutorial", "--method features", 5),
+    "tutorial-mean": ("sst2_tutorial", "--method features --pooling mean", 5),
+    "sst2-features": ("sst2", "--method features --pooling mean", 1),
+    "sst2": ("sst2", "--num_train_epochs 2 --per_device_train_batch_size 32", 3),
+    "cola": ("cola", f"--num_train_epochs 5 {BEST}", 3),
+    "cola-scratch": ("cola", "--from_scratch", 3),
+    "emotions": ("emotions", f"--num_train_epochs 5 {BEST}", 3),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", default=list(ROWS), choices=ROWS)
+    parser.add_argument("--data")
+    parser.add_argument("--encoder")
+    parser.add_argument("--seeds", type=int, help="in place of each row's own number")
+    parser.add_argument("--selecting", action="store_true")
+    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models")
+    parser.add_argument("flags", nargs="*", help="after --: more of train.py's flags, which win over the row's")
+    arguments = parser.parse_args()
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+    path = RESULTS / ("siblings_selecting.jsonl" if arguments.selecting else "siblings.jsonl")
+    for name in arguments.only:
+        task, flags, seeds = ROWS[name]
+        flags = flags.split() + arguments.flags
+        row = {"name": name, "flags": " ".join(flags), "commit": commit, "runs": []}
+        for seed in range(42, 42 + (arguments.seeds or seeds)):
+            row["runs"].append(figures(arguments, name, task, flags, seed))
+        metric, model = row["runs"][0]["metric"], row["runs"][0]["model"]
+        scores = [run[metric] for run in row["runs"]]
+        row |= {"model": model, "metric": metric, "mean": float(np.mean(scores)), "deviation": float(np.std(scores))}
+        with open(path, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{name}, {model}: {metric} {row['mean']:.4f} +- {row['deviation']:.4f} over {len(scores)}", flush=True)
+
+
+def figures(arguments, name, task, flags, seed):
+    """What one run of train.py measured: the numbers of its metrics.json that a table may want."""
+    output = Path(arguments.work, f"{name}-{seed}")
+    command = [sys.executable, "train.py", "--task_name", task, "--seed", str(seed), "--output_dir", str(output),
+               "--overwrite_output_dir", "--excerpt_words", "0", *flags]  # fmt: skip
+    if arguments.data:
+        folder = Path(arguments.data, task)
+        command += ["--data_dir", str(held_out_of_train(folder, arguments.work) if arguments.selecting else folder)]
+    if arguments.encoder:
+        command += ["--model_name_or_path", arguments.encoder]
+    print("$", *command[1:], flush=True)
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+    metrics = json.loads((output / "metrics.json").read_text())
+    wanted = ("metric model accuracy accuracy_at_half matthews_correlation f1_micro f1_micro_at_half f1_macro "
+              "f1_macro_at_half jaccard roc_auc roc_auc_of_labels n_train n_validation n_test train_seconds")  # fmt: skip
+    kept = {key: metrics[key] for key in wanted.split() if key in metrics}
+    return (
+        kept
+        | {key: value for key, value in metrics.items() if key.startswith(("baseline_", "majority_"))}
+        | {"seed": seed}
+    )
+
+
+def held_out_of_train(folder, work):
+    """A folder like `folder`, its development file made of every tenth row of its training file."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".tsv", ".txt"))
+    train = next(name for name in names if "train" in name)
+    dev = next(name for name in names if "dev" in name)
+    made = Path(work, f"held-out-{folder.name}")
+    made.mkdir(parents=True, exist_ok=True)
+    lines = (folder / train).read_text(encoding="utf-8").splitlines(keepends=True)
+    has_header = lines[0] == (folder / dev).read_text(encoding="utf-8").splitlines(keepends=True)[0]
+    header, rows = lines[:has_header], lines[has_header:]
+    (made / dev).write_text("".join(header + rows[::10]), encoding="utf-8")
+    (made / train).write_text("".join(header + [row for i, row in enumerate(rows) if i % 10]), encoding="utf-8")
+    return made
+
+
+if __name__ == "__main__":
+    main()
