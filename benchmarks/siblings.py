@@ -71,14 +71,10 @@ def figures(arguments, name, task, flags, seed):
     print("$", *command[1:], flush=True)
     subprocess.run(command, cwd=REPOSITORY, check=True)
     metrics = json.loads((output / "metrics.json").read_text())
-    wanted = ("metric model accuracy accuracy_at_half matthews_correlation f1_micro f1_micro_at_half f1_macro "
-              "f1_macro_at_half jaccard roc_auc roc_auc_of_labels n_train n_validation n_test train_seconds")  # fmt: skip
-    kept = {key: metrics[key] for key in wanted.split() if key in metrics}
-    return (
-        kept
-        | {key: value for key, value in metrics.items() if key.startswith(("baseline_", "majority_"))}
-        | {"seed": seed}
-    )
+    wanted = """metric model accuracy accuracy_at_half matthews_correlation f1_micro f1_micro_at_half f1_macro
+        f1_macro_at_half jaccard roc_auc roc_auc_of_labels n_train n_validation n_test train_seconds"""
+    baselines = [key for key in metrics if key.startswith(("baseline_", "majority_"))]
+    return {"seed": seed} | {key: metrics[key] for key in [*wanted.split(), *baselines] if key in metrics}
 
 
 def held_out_of_train(folder, work):

@@ -1,6 +1,7 @@
 """The machine: what computes, in which precision, compiled or not."""
 
 import contextlib
+import logging
 import os
 import platform
 import sys
@@ -91,6 +92,7 @@ def load_keras():
     except ImportError as error:
         raise UserError(f"{error}: install with pip install -r requirements.txt") from error
     keras.config.disable_traceback_filtering()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a graph for each length, which is meant
 
 
 @contextlib.contextmanager

@@ -1,0 +1,45 @@
+"""What an encoder that pretrain.py made puts into a gap.
+
+usage: python benchmarks/guess_word.py [FOLDER]
+
+FOLDER: default pretrained. Prints the five likeliest words for each gap below, with their probabilities.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+from tfbert.device import load_keras
+
+load_keras()
+
+from tfbert import checkpoints, configs
+from tfbert.calibration import softmax
+from tfbert.errors import run
+
+TEXTS = [
+    "The acting was [MASK] and I would watch it again.",
+    "The acting was [MASK] and I left before the end.",
+    "The film was directed by a very talented [MASK].",
+    "I gave it ten [MASK] of ten.",
+]
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else "pretrained"
+    model, _ = checkpoints.load_masked_lm(folder)
+    tokenizer = checkpoints.load_tokenizer(folder, model.config.max_length, configs.read_config(folder))
+    for text in TEXTS:
+        ids = np.array([tokenizer(text)["input_ids"]], np.int32)
+        gaps = np.argwhere(ids[0] == tokenizer.mask_token_id).T.astype(np.int32)
+        logits = np.asarray(model({"input_ids": ids, "attention_mask": np.ones_like(ids), "gaps": gaps}))[0]
+        shares = softmax(logits)[0]
+        best = np.argsort(-shares)[:5]
+        print(text, *[f"{tokenizer.convert_ids_to_tokens(int(i))} {shares[i]:.0%}" for i in best], sep="\n    ")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
