@@ -66,12 +66,8 @@ class Job:
 
 def prepare(settings, arguments, stack):
     """The Job: finds encoder, data and device, says so, and tokenizes. stack: an ExitStack for what is temporary."""
-    started, stopwatch, task, cluster = (
-        time.strftime("%Y-%m-%d %H:%M"),
-        Stopwatch(),
-        chosen_task(settings),
-        find_cluster(),
-    )
+    started, stopwatch = time.strftime("%Y-%m-%d %H:%M"), Stopwatch()
+    task, cluster = chosen_task(settings), find_cluster()
     check_settings(settings)
     if cluster.is_chief:
         check_places(settings)
