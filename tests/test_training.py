@@ -104,6 +104,17 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(data, tmp_p
     assert continued.history[-1]["loss"] == pytest.approx(progress.history[-1]["loss"], abs=1e-5)
 
 
+def test_ctrl_c_in_the_last_validation_is_not_lost(data, tmp_path, monkeypatch):
+    def evaluate(forward):
+        os.kill(os.getpid(), signal.SIGINT)
+        return {"loss": 1.0, "accuracy": 0.5}
+
+    monkeypatch.setattr(training, "evaluation_of", lambda *_: evaluate)
+    _, progress = train(data, tmp_path, eval_steps=1000)
+    assert progress.step == STEPS and progress.interrupted
+    assert os.listdir(tmp_path / "checkpoints/seed-3") == [f"step-{STEPS:08d}"]
+
+
 def test_checkpoints_are_written_on_time_and_only_the_last_is_kept(data, tmp_path):
     seen = set()
     train(data, tmp_path, callback=lambda progress: seen.update(os.listdir(tmp_path / "checkpoints/seed-3"))

@@ -221,6 +221,9 @@ def read_pretraining(folder):
         return None
     try:
         done = json.loads(path.read_text(encoding="utf-8"))
-        return {name: done[name] for name in ("command", "model_source", "dataset_source", "texts", "train_seconds")}
+        return {
+            name: done[name]
+            for name in ("command", "model", "model_source", "dataset_source", "texts", "train_seconds")
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): delete it, or run pretrain.py again") from error

@@ -90,7 +90,7 @@ def summary(record):
             "calibration error", "training, s"]  # fmt: skip
     second = "f1_macro" if metric == "f1_micro" else "f1"
     rows = [
-        [metrics["model"], shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
+        [encoder_name(job), shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
          f"{metrics['train_seconds']:.0f}"],
         ["TF-IDF + logistic regression", shown(f"baseline_{metric}"), "here", *[""] * 4,
          f"{metrics['baseline_seconds']:.0f}"],
@@ -234,6 +234,12 @@ def by_length(record):
 
 def most_confident_mistakes(record):
     return ["## The most confident mistakes", "", *mistakes(record.mistakes, record.job.settings.excerpt_words)]
+
+
+def encoder_name(job):
+    """In words, with what pretrain.py did to it."""
+    done = job.pretraining
+    return f"{done['model']} after masked language modelling" if done else job.encoder.name
 
 
 def training_time(record):

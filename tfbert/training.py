@@ -116,6 +116,8 @@ def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEV
             else:
                 data = feed(batches, progress.step)
                 model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
+    if progress.stop_asked and not progress.ended_early:
+        progress.interrupted = True  # also where the signal came after the last step
     if not progress.interrupted:
         progress.take_best()
     return progress
