@@ -72,7 +72,7 @@ def figures(arguments, name, task, flags, seed):
     subprocess.run(command, cwd=REPOSITORY, check=True)
     metrics = json.loads((output / "metrics.json").read_text())
     wanted = """metric model accuracy accuracy_at_half matthews_correlation f1_micro f1_micro_at_half f1_macro
-        f1_macro_at_half jaccard roc_auc roc_auc_of_labels n_train n_validation n_test train_seconds"""
+        f1_macro_at_half jaccard roc_auc roc_auc_micro roc_auc_of_labels n_train n_validation n_test train_seconds"""
     baselines = [key for key in metrics if key.startswith(("baseline_", "majority_"))]
     return {"seed": seed} | {key: metrics[key] for key in [*wanted.split(), *baselines] if key in metrics}
 

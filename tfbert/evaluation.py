@@ -102,8 +102,8 @@ def evaluate_several(logits, labels, label_names, temperature=1.0, thresholds=0.
     """All figures of a test where several labels may hold, as a dict; those at a threshold of 0.5 end in _at_half.
 
     logits, labels: float (N, L); thresholds: float (L,), of the probabilities of logits / temperature. accuracy is the
-    share of texts with all labels right; roc_auc the macro average over scores; roc_auc_of_labels the micro average
-    over decisions at 0.5, as some tutorials give it.
+    share of texts with all labels right; roc_auc the mean over labels, roc_auc_micro that of all scores together,
+    roc_auc_of_labels that of the decisions at 0.5, as some tutorials give it.
     """
     from sklearn import metrics
 
@@ -130,6 +130,7 @@ def evaluate_several(logits, labels, label_names, temperature=1.0, thresholds=0.
         **more(predicted),
         **{f"{name}_at_half": value for name, value in of_half.items()},
         "roc_auc": float(np.mean(known)) if known else None,
+        "roc_auc_micro": float(metrics.roc_auc_score(truth.ravel(), probabilities.ravel())),
         "roc_auc_of_labels": float(metrics.roc_auc_score(truth.ravel(), at_half.ravel())),
         **confidence_figures(logits, labels, temperature),
         "per_class": {

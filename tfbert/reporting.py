@@ -130,8 +130,8 @@ def thresholds(metrics):
             ],
         ),
         "",
-        f"ROC AUC, of the scores, is {metrics['roc_auc']:.4f} (mean over labels); taken of the decisions at 0.5, as "
-        f"some tutorials do, it is {metrics['roc_auc_of_labels']:.4f}.",
+        f"ROC AUC is {metrics['roc_auc_micro']:.4f} of all scores together, and {metrics['roc_auc_of_labels']:.4f} of "
+        "the decisions at 0.5, as some tutorials take it; the table below has the mean over labels.",
     ]  # fmt: skip
 
 
