@@ -7,7 +7,7 @@ from tfbert.batches import Examples, TextEncoder
 from tfbert.errors import UserError
 from tfbert.settings import TrainSettings
 from tfbert.sources import find_dataset
-from tfbert.splits import load_splits
+from tfbert.splits import load_splits, load_texts
 from tfbert.tasks import TASKS, chosen_task
 
 TOPICS = ["sports", "music", "politics"]
@@ -41,7 +41,7 @@ def test_own_texts_keep_their_label_names(tmp_path, suffix):
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (64, 16, 20)
     for part in (splits.train, splits.validation, splits.test):
         assert all(text.endswith(splits.label_names[label]) for text, label in zip(part["text"], part["label"]))
-    assert splits.notes == ["20 of 100 texts, drawn by --seed, are kept for testing"]
+    assert splits.notes == ["20% of the 100 texts, drawn by --seed, are kept for testing"]
 
 
 def test_parquet_keeps_the_names_that_datasets_gave(tmp_path):
@@ -58,6 +58,16 @@ def test_parquet_keeps_the_names_that_datasets_gave(tmp_path):
 def test_class_numbers_are_sorted_as_numbers(tmp_path):
     rows = [["text", "label"], *([f"text {n}", n % 12] for n in range(120))]
     assert load(train_file=write(tmp_path / "own.csv", rows)).label_names == [str(n) for n in range(12)]
+
+
+def test_texts_kept_for_testing_are_not_pretrained_on(tmp_path):
+    rows = [["one", "two", "label"], *([f"the film {n}", f"was good {n}", n % 2] for n in range(60))]
+    flags = {"train_file": write(tmp_path / "own.csv", rows), "text_column": "one", "text_pair_column": "two"}
+    splits, settings = load(**flags), TrainSettings(**flags)
+    settings.unsupervised = False
+    task = chosen_task(settings)
+    texts, held_out = load_texts(task, find_dataset(task, settings), settings)
+    assert set(texts["text"]) == set(splits.train["text"]) and set(held_out["text"]) == set(splits.validation["text"])
 
 
 def test_files_for_validation_and_test_are_used_whole(tmp_path):

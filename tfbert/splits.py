@@ -40,8 +40,8 @@ def load_splits(task, source, settings):
     """
     notes = []
     data = read_splits(task, source, settings)
-    test_name = task.test_split if task.test_split in data or task.name != "own" else "validation"
-    wanted = ["train"] + [test_name] * (test_name in data or bool(task.dataset_name and task.name != "own"))
+    test_name = name_of_test(task, data, settings)
+    wanted = ["train", test_name] if test_name else ["train"]
     check_columns(data, wanted, [*task.text_columns, *task.label_columns], source)
     parts = {name: normalised(data[name], task, source) for name in wanted}
     if settings.validation_file:
@@ -50,14 +50,12 @@ def load_splits(task, source, settings):
     parts = {name: numbered(part, label_names, task, name, source) for name, part in parts.items()}
     train = parts["train"]
     check_labels(train, label_names, f"the training texts of {source.name}")
-    if len(wanted) == 1:
-        order = drawn_order(train, settings.seed)
-        count = max(2, round(task.test_share * len(train)))
-        test, train = train.select(order[:count]), train.select(order[count:])
-        notes.append(f"{count:,} of {count + len(train):,} {task.unit}, drawn by --seed, are kept for testing")
-    else:
+    if test_name:
         test = parts[test_name]
         check_labels(test, label_names, f"the test texts of {source.name}")
+    else:
+        notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
+        test, train = without_test_split(train, task, settings)
     if "held out" in parts:
         held_out = parts["held out"]
         train = train.select(drawn_order(train, settings.seed)[: settings.max_train_samples])
@@ -71,6 +69,20 @@ def load_splits(task, source, settings):
     return Splits(train, held_out, test, label_names, notes)
 
 
+def name_of_test(task, data, settings):
+    """The split that a task is tested on; None where a part of train has to do."""
+    if task.test_split in data or (task.dataset_name and task.name != "own"):
+        return task.test_split
+    return "validation" if "validation" in data and not settings.validation_file else None
+
+
+def without_test_split(train, task, settings):
+    """Two parts of the only split that there is: the texts to test on, and the rest."""
+    order = drawn_order(train, settings.seed)
+    count = max(2, round(task.test_share * len(train)))
+    return train.select(order[:count]), train.select(order[count:])
+
+
 def load_texts(task, source, settings):
     """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
 
@@ -80,10 +92,16 @@ def load_texts(task, source, settings):
 
     data = read_splits(task, source, settings)
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
-    check_columns(data, wanted, task.text_columns[:1], source)
-    train, *more = [renamed(data[split], {task.text_columns[0]: "text"}) for split in wanted]
-    check_text(train, task.text_columns[:1], source)
-    train, held_out = hold_out(train, settings)
+    check_columns(data, wanted, task.text_columns, source)
+    train, *more = [renamed(data[split], dict(zip(task.text_columns, COLUMNS))) for split in wanted]
+    check_text(train, task.text_columns, source)
+    if not name_of_test(task, data, settings):
+        _, train = without_test_split(train, task, settings)
+    if not settings.validation_file:
+        train, held_out = hold_out(train, settings)
+    else:
+        train = train.select(drawn_order(train, settings.seed)[: settings.max_train_samples])
+        held_out = renamed(data["validation"], dict(zip(task.text_columns, COLUMNS)))
     return concatenate_datasets([train, *more]), held_out
 
 
