@@ -64,16 +64,28 @@ def fit_temperature(logits, labels):
     return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(0.1), math.log(10)), method="bounded").x)
 
 
-def fit_thresholds(probabilities, labels):
-    """For each label, the threshold in steps of 0.01 with the highest F1 (the middle one of equals), float (L,).
+def fit_thresholds(probabilities, labels, rounds=3):
+    """For each label, a threshold in steps of 0.01 with which micro-F1 is highest, float (L,).
 
-    To be fitted on texts that the model did not learn from. probabilities, labels: float (N, L).
+    To be fitted on texts that the model did not learn from. From the best threshold that all labels share, one label
+    after the other takes the one that is best beside the others', the nearest of equals: so a rare label, which few texts
+    could throw far off, weighs little. probabilities, labels: float (N, L).
     """
-    grid = np.arange(0.05, 0.951, 0.01)
-    thresholds = []
-    for scores, truth in zip(probabilities.T, labels.T):
-        chosen = scores[None, :] > grid[:, None]
-        f1 = 2 * (chosen * truth).sum(axis=1) / np.maximum(chosen.sum(axis=1) + truth.sum(), 1)
-        best = grid[f1 > f1.max() - 1e-12]
-        thresholds.append(round(float(best[len(best) // 2]), 2) if f1.max() > 0 else 0.5)
-    return np.array(thresholds)
+    grid = np.round(np.arange(0.05, 0.951, 0.01), 2)
+
+    def micro_f1(thresholds):
+        predicted = probabilities > thresholds
+        return 2 * (predicted * labels).sum() / max(predicted.sum() + labels.sum(), 1)
+
+    if not labels.any():
+        return np.full(labels.shape[1], 0.5)
+    shared = np.array([micro_f1(threshold) for threshold in grid])
+    best = grid[shared > shared.max() - 1e-12]
+    thresholds = np.full(labels.shape[1], best[len(best) // 2])
+    for _ in range(rounds):
+        for place in range(len(thresholds)):
+            moved = np.where(np.arange(len(thresholds)) == place, grid[:, None], thresholds)
+            scores = np.array([micro_f1(each) for each in moved])
+            best = grid[scores > scores.max() - 1e-12]
+            thresholds[place] = best[np.abs(best - thresholds[place]).argmin()]
+    return thresholds
