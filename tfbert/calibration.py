@@ -68,8 +68,8 @@ def fit_thresholds(probabilities, labels, rounds=3):
     """For each label, a threshold in steps of 0.01 with which micro-F1 is highest, float (L,).
 
     To be fitted on texts that the model did not learn from. From the best threshold that all labels share, one label
-    after the other takes the one that is best beside the others', the nearest of equals: so a rare label, which few texts
-    could throw far off, weighs little. probabilities, labels: float (N, L).
+    after the other takes the one that is best beside the others', the nearest of equals: so a rare label, which few
+    texts could throw far off, weighs little. probabilities, labels: float (N, L).
     """
     grid = np.round(np.arange(0.05, 0.951, 0.01), 2)
 
