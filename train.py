@@ -122,7 +122,7 @@ def fit_features(job, model, seed):
     job.strengths = features.fit_head(model, job.train, job.settings, seed)
     seconds = time.perf_counter() - started
     scores = training.evaluation_of(job.validation, job.settings, job.metric)(model.predict_on_batch)
-    return Run(seed, model.get_weights(), scores[job.metric] if job.metric in scores else scores["accuracy"], seconds)
+    return Run(seed, model.get_weights(), scores[job.metric], seconds)
 
 
 def median_run(runs):

@@ -1,5 +1,7 @@
-"""What the benchmarks share: the contestants' environments, and where results go."""
+"""What the benchmarks share: the contestants' environments, runs of train.py, and where results go."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +19,26 @@ def python_of(name, folder):
     if name == "ours":
         return sys.executable
     return python_in(Path(folder, name), "-r", HERE / "contestants" / f"requirements-{name}.txt")
+
+
+def commit():
+    """The commit that is checked out, for rows of results."""
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(git, cwd=HERE.parent, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def trained(output, *flags):
+    """Runs train.py, to write to the folder `output`; returns its metrics.json."""
+    command = [sys.executable, "train.py", "--output_dir", str(output), "--overwrite_output_dir", *flags]
+    print("$", *command[1:], flush=True)
+    subprocess.run(command, cwd=HERE.parent, check=True)
+    return json.loads(Path(output, "metrics.json").read_text())
+
+
+def append(path, row):
+    """Adds a line to a .jsonl file of results."""
+    with open(path, "a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def save(output, text, figures):

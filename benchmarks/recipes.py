@@ -8,17 +8,11 @@ results/recipes.jsonl; RECIPES.md is written from these.
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "benchmarks" / "results" / "recipes.jsonl"
-sys.path.insert(0, str(REPOSITORY))
+from common import RESULTS, append, commit, trained
 
 
 def main():
@@ -30,17 +24,18 @@ def main():
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="for data and models")
     parser.add_argument("flags", nargs="*")
     arguments = parser.parse_args()
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
     data = split_of_train(Path(arguments.work), arguments.dataset_name)
     for seed in arguments.seeds:
         output = Path(arguments.work, f"{arguments.name}-{arguments.train}-{seed}")
-        command = [sys.executable, "train.py", "--dataset_name", str(data), "--max_train_samples", str(arguments.train),
-                   "--max_eval_samples", "5000", "--validation_samples", "100", "--seed", str(seed),
-                   "--output_dir", str(output), "--overwrite_output_dir", *arguments.flags]  # fmt: skip
-        print("$", *command[1:], flush=True)
-        subprocess.run(command, cwd=REPOSITORY, check=True)
-        metrics = json.loads((output / "metrics.json").read_text())
+        sizes = [
+            "--max_train_samples",
+            str(arguments.train),
+            "--max_eval_samples",
+            "5000",
+            "--validation_samples",
+            "100",
+        ]
+        metrics = trained(output, "--dataset_name", str(data), *sizes, "--seed", str(seed), *arguments.flags)
         row = {
             "name": arguments.name,
             "held out": "by film",
@@ -53,10 +48,9 @@ def main():
             "log_loss": metrics["log_loss_before"],
             "ece": metrics["ece_before"],
             "train_seconds": metrics["train_seconds"],
-            "commit": commit,
+            "commit": commit(),
         }
-        with open(RESULTS, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(RESULTS / "recipes.jsonl", row)
         print(f"{arguments.name}, seed {seed}: {row['accuracy']:.2%}", flush=True)
 
 

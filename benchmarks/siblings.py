@@ -8,16 +8,11 @@ development split is not read: that is how the flags below were chosen; results 
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "benchmarks" / "results"
+from common import RESULTS, append, commit, trained
 
 BEST = "--load_best_model_at_end --metric_for_best_model metric"
 ROWS = {  # name -> task, flags, seeds
@@ -41,36 +36,30 @@ def main():
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models")
     parser.add_argument("flags", nargs="*", help="after --: more of train.py's flags, which win over the row's")
     arguments = parser.parse_args()
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
     path = RESULTS / ("siblings_selecting.jsonl" if arguments.selecting else "siblings.jsonl")
     for name in arguments.only:
         task, flags, seeds = ROWS[name]
         flags = flags.split() + arguments.flags
-        row = {"name": name, "flags": " ".join(flags), "commit": commit, "runs": []}
+        row = {"name": name, "flags": " ".join(flags), "commit": commit(), "runs": []}
         for seed in range(42, 42 + (arguments.seeds or seeds)):
             row["runs"].append(figures(arguments, name, task, flags, seed))
         metric, model = row["runs"][0]["metric"], row["runs"][0]["model"]
         scores = [run[metric] for run in row["runs"]]
         row |= {"model": model, "metric": metric, "mean": float(np.mean(scores)), "deviation": float(np.std(scores))}
-        with open(path, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(path, row)
         print(f"{name}, {model}: {metric} {row['mean']:.4f} +- {row['deviation']:.4f} over {len(scores)}", flush=True)
 
 
 def figures(arguments, name, task, flags, seed):
     """What one run of train.py measured: the numbers of its metrics.json that a table may want."""
-    output = Path(arguments.work, f"{name}-{seed}")
-    command = [sys.executable, "train.py", "--task_name", task, "--seed", str(seed), "--output_dir", str(output),
-               "--overwrite_output_dir", "--excerpt_words", "0", *flags]  # fmt: skip
+    source = []
     if arguments.data:
         folder = Path(arguments.data, task)
-        command += ["--data_dir", str(held_out_of_train(folder, arguments.work) if arguments.selecting else folder)]
+        source += ["--data_dir", str(held_out_of_train(folder, arguments.work) if arguments.selecting else folder)]
     if arguments.encoder:
-        command += ["--model_name_or_path", arguments.encoder]
-    print("$", *command[1:], flush=True)
-    subprocess.run(command, cwd=REPOSITORY, check=True)
-    metrics = json.loads((output / "metrics.json").read_text())
+        source += ["--model_name_or_path", arguments.encoder]
+    output = Path(arguments.work, f"{name}-{seed}")
+    metrics = trained(output, "--task_name", task, "--seed", str(seed), "--excerpt_words", "0", *flags, *source)
     wanted = """metric model accuracy accuracy_at_half matthews_correlation f1_micro f1_micro_at_half f1_macro
         f1_macro_at_half jaccard roc_auc roc_auc_micro roc_auc_of_labels n_train n_validation n_test train_seconds"""
     baselines = [key for key in metrics if key.startswith(("baseline_", "majority_"))]

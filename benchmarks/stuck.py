@@ -13,17 +13,12 @@ Adds a row for each set-up to results/stuck.json, skips those that stand there, 
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "benchmarks" / "results"
-sys.path.insert(0, str(REPOSITORY))
 
 import numpy as np
+from common import RESULTS
 
 from tfbert.device import find_device
 
@@ -133,8 +128,9 @@ def sinusoids(length, width):
 
 def inputs_of(examples, rows, setup):
     """A batch; without a mask padded to 128 as in the tutorial, with one, where padding changes nothing, shorter."""
-    ids = [examples.ids(row) for row in rows]
-    return pad(ids, -(-max(map(len, ids)) // 32) * 32 if setup.mask else LENGTH)
+    if setup.mask:
+        return examples.batch(rows, LENGTH)
+    return pad([examples.ids(row) for row in rows], LENGTH)
 
 
 def run(setup, config, train, dev, steps):

@@ -62,7 +62,7 @@ class TextEncoder:
         """
         first = self.tokens(texts)
         if others is None:
-            extra = len(self.prefix) + len(self.suffix)
+            extra = self.max_seq_length - self.room
             ids = [self.prefix + self.shorten(each, self.room) + self.suffix for each in first]
             return ids, [len(each) + extra for each in first], None
         ids, lengths, starts = [], [], []

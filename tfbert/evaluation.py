@@ -176,8 +176,7 @@ def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
     """
     names, labels = np.array(label_names), test.labels
     if labels.ndim == 2:
-        probabilities = sigmoid(logits)
-        predicted = probabilities > thresholds
+        probabilities, predicted = sigmoid(logits), decided(logits, True, thresholds)
         wrong_ones = predicted != labels
         confidence = np.where(wrong_ones, np.where(predicted, probabilities, 1 - probabilities), 0).max(axis=1)
         wrong = np.flatnonzero(wrong_ones.any(axis=1))
@@ -185,9 +184,8 @@ def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
         def named(held):
             return ", ".join(names[held.astype(bool)]) or "(none)"
     else:
-        probabilities = softmax(logits)
-        predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        wrong = np.flatnonzero(predicted != labels)
+        predicted, (confidence, right) = decided(logits, False), confidences(softmax(logits), labels)
+        wrong = np.flatnonzero(~right)
         named = names.__getitem__
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")[:count]]
     return [

@@ -56,11 +56,7 @@ def load_splits(task, source, settings):
     else:
         notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
         test, train = without_test_split(train, task, settings)
-    if "held out" in parts:
-        held_out = parts["held out"]
-        train = train.select(drawn_order(train, settings.seed)[: settings.max_train_samples])
-    else:
-        train, held_out = hold_out(train, settings)
+    train, held_out = hold_out(train, settings, parts.get("held out"))
     test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
     check_labels(train, label_names, "--max_train_samples: the training texts drawn")
     check_labels(test, label_names, "--max_eval_samples: the test texts drawn")
@@ -97,16 +93,15 @@ def load_texts(task, source, settings):
     check_text(train, task.text_columns, source)
     if not name_of_test(task, data, settings):
         _, train = without_test_split(train, task, settings)
-    if not settings.validation_file:
-        train, held_out = hold_out(train, settings)
-    else:
-        train = train.select(drawn_order(train, settings.seed)[: settings.max_train_samples])
-        held_out = renamed(data["validation"], dict(zip(task.text_columns, COLUMNS)))
+    given = renamed(data["validation"], dict(zip(task.text_columns, COLUMNS))) if settings.validation_file else None
+    train, held_out = hold_out(train, settings, given)
     return concatenate_datasets([train, *more]), held_out
 
 
-def hold_out(train, settings):
-    """Two parts of the training split: the texts to learn from, and those held out."""
+def hold_out(train, settings, given=None):
+    """The texts to learn from, and those held out: `given`, or else a part of the training split."""
+    if given is not None:
+        return train.select(drawn_order(train, settings.seed)[: settings.max_train_samples]), given
     if len(train) < 10:
         raise UserError(f"the training split has {len(train)} texts: at least 10 are needed")
     wanted = min(settings.max_train_samples or len(train), len(train))

@@ -1,5 +1,6 @@
 """A task's rows as `datasets.Dataset`s: out of the user's files, the authors' files, or a data set's folder."""
 
+from itertools import islice
 from pathlib import Path
 
 from tfbert.errors import UserError, causes
@@ -16,7 +17,7 @@ def read_splits(task, source, settings):
             split: dataset_of(read_rows(path, f"--{split}_file"), task, path) for split, path in files.items() if path
         }
     if settings.data_dir:
-        paths = {split: Path(settings.data_dir, name) for split, name in task.files.items()}
+        paths = {split: Path(source.folder, name) for split, name in task.files.items()}
         return {split: dataset_of(published_rows(path, task), task, path) for split, path in paths.items()}
     from datasets import disable_progress_bars, load_dataset
 
@@ -30,10 +31,7 @@ def read_splits(task, source, settings):
 def published_rows(path, task):
     """Yields (place, row) of a file of --data_dir, or of a folder of texts, one a file, parted by label."""
     if not path.is_dir():
-        for number, item in enumerate(read_published(path, task.header)):
-            if number == task.first_rows:
-                return
-            yield item
+        yield from islice(read_published(path, task.header), task.first_rows)
         return
     for number, name in enumerate(task.label_names):
         files = sorted(Path(path, name).glob("*.txt"))
@@ -46,7 +44,6 @@ def published_rows(path, task):
 
 def dataset_of(rows, task, path):
     """A `datasets.Dataset` of (place, row)s with the task's columns. Raises UserError where one is missing."""
-
     from datasets import Dataset
 
     columns = {name: [] for name in (*task.text_columns, *task.label_columns)}
@@ -60,8 +57,7 @@ def dataset_of(rows, task, path):
             values.append(value)
     if missing:
         raise UserError(f"{len(missing)} rows have no text or no label, first {missing[0]}: drop or fill them")
-    first = next(iter(columns.values()))
-    if not first:
+    if not any(columns.values()):
         raise UserError(f"{path} has no rows")
     try:
         return Dataset.from_dict(columns)

@@ -24,7 +24,7 @@ class Task:
     label_columns: tuple = ("label",)  # several, of zeros and ones, where several labels may hold
     label_separator: str | None = None  # between the labels of one cell, where several may hold
     label_names: dict = field(default_factory=dict)  # the data's names, in their order -> the names that users read
-    metric: str = "accuracy"  # of tfbert.evaluation.METRICS
+    metric: str = "accuracy"  # of tfbert.evaluation.METRICS; where several labels may hold, it is f1_micro
     test_split: str = "test"  # "validation" where the labels of the test split are not public
     test_share: float = 0.2  # of the texts, where there is no test split
     epochs: float = 3.0  # by default
@@ -68,7 +68,7 @@ TASKS = {
         epochs=2.0,
         example="a warm , funny and clever film",
         text_columns=("sentence",),
-        label_names={"negative": "negative", "positive": "positive"},
+        label_names=SENTIMENT,
         test_split="validation",
         published=(
             ("bert-base-uncased", 0.927, "Sanh et al. 2019, arXiv:1910.01108, table 1"),
@@ -83,7 +83,7 @@ TASKS = {
         header=("sentence", "label"),
         first_rows=2000,
         text_columns=("sentence",),
-        label_names={"negative": "negative", "positive": "positive"},
+        label_names=SENTIMENT,
         test_share=0.25,
         example="a warm , funny and clever film",
         published=(
@@ -155,5 +155,4 @@ def chosen_task(settings):
         text_columns=(settings.text_column or "text", *pair),
         label_columns=labels,
         label_separator=settings.label_separator,
-        metric="f1_micro" if len(labels) > 1 or settings.label_separator else "accuracy",
     )
