@@ -22,7 +22,7 @@ ROWS = {  # name -> task, flags, seeds
     "sst2": ("sst2", "--num_train_epochs 2 --per_device_train_batch_size 32", 3),
     "cola": ("cola", f"--num_train_epochs 5 {BEST}", 3),
     "cola-scratch": ("cola", "--from_scratch", 3),
-    "emotions": ("emotions", f"--num_train_epochs 5 {BEST}", 3),
+    "emotions": ("emotions", f"--num_train_epochs 5 --pooling mean --attention_dropout 0.1 {BEST}", 3),
 }
 
 
