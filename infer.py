@@ -55,6 +55,7 @@ def main(argv=None):
         predictor.thresholds[:] = settings.threshold
     rows, several = choose_input(texts, settings, predictor.pair)
     show = show_json if settings.json else show_line if several else show_pair
+    labelled = 0
     while chunk := list(islice(rows, CHUNK)):
         places, texts = zip(*chunk)
         token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
@@ -62,6 +63,9 @@ def main(argv=None):
             check(place, parts, ids, length, predictor.encoder)
         for parts, result in zip(texts, predictor.label(token_ids, settings.batch_size, starts)):
             show(parts, result, predictor.multi_label)
+        labelled += len(chunk)
+    if not labelled:
+        print("note: there are no texts", file=sys.stderr)
 
 
 def choose_input(texts, settings, pair):

@@ -208,8 +208,8 @@ def write_results(rows, dev_majority, train_majority):
     lines = [
         "# Why is accuracy stuck?",
         "",
-        "Made by `python benchmarks/stuck.py`. The second row changes one thing of the first, the next ones one thing of "
-        f"the second. The more frequent label alone: {train_majority:.1%} of train, {dev_majority:.1%} of dev, "
+        "Made by `python benchmarks/stuck.py`. The second row changes one thing of the first, the next ones one thing "
+        f"of the second. The more frequent label alone: {train_majority:.1%} of train, {dev_majority:.1%} of dev, "
         "correlation 0.",
         "",
         "| set-up | steps | loss at the end | training accuracy | dev accuracy | dev Matthews correlation |",

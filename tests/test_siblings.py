@@ -15,6 +15,8 @@ from tfbert.configs import read_config
 from tfbert.errors import UserError
 from tfbert.predicting import Predictor
 
+TOPICS = ["sports", "music", "politics"]
+
 
 def write(path, columns, rows):
     with open(path, "w", newline="", encoding="utf-8") as file:
@@ -100,6 +102,7 @@ def test_pairs_of_texts_are_learnt(pairs):
     output, metrics = pairs
     assert metrics["accuracy"] > 0.9 > metrics["baseline_accuracy"]
     assert read_config(output)["tfbert"]["pair"] is True
+    assert (output / "onnx/model.onnx").exists()  # it gives Keras's logits, for the second texts' types too
 
 
 def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
@@ -114,7 +117,7 @@ def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
     infer.main(["--model_dir", str(output), "--file", str(tmp_path / "new.txt")])
     assert capsys.readouterr().out.startswith("differ")
     for arguments, message in (([one], "give two arguments for each"), ([], "give two arguments for each"),
-                               (["--file", write(tmp_path / "one.csv", ["text"], [["x"]])], "no column 'text_pair'")):  # fmt: skip
+                               (["--file", write(tmp_path / "one.csv", ["text"], [["x"]])], "no column 'text_pair', but text; see --text_pair_column")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             infer.main(["--model_dir", str(output), *arguments])
 
@@ -145,7 +148,7 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     rng = np.random.default_rng(0)
     features = rng.normal(3, 5, (300, 6)).astype(np.float32)
     labels = (features @ rng.normal(size=(6, count))).argmax(axis=1)
-    kernel, bias, strengths = fit_regression(features, labels, seed=1)
+    kernel, bias, strengths = fit_regression(features, labels, 1, TOPICS[:count])
     scaled = StandardScaler().fit_transform(features)
     expected = LogisticRegression(C=strengths[0], max_iter=1000).fit(scaled, labels).predict_proba(scaled)
     np.testing.assert_allclose(softmax(features @ kernel + bias), expected, atol=2e-3)
@@ -173,6 +176,24 @@ def test_a_bert_from_scratch_learns_its_own_vocabulary(dataset_folder, tmp_path,
     assert Predictor(tmp_path / "model")([f"the film was {BAD[0]}."])[0]["label"] == "negative"
 
 
+def test_features_name_a_label_that_cannot_be_learnt(untrained, tmp_path):
+    columns = ["text", "blame", "praise"]
+    rows = [[text, 0, label] for text, label in zip(*reviews(60, 6))]
+    path = write(tmp_path / "tweets.csv", columns, rows)
+    with pytest.raises(UserError, match="no training text, or every one, has the label blame"):
+        fit(untrained, tmp_path / "model", "--train_file", path, "--label_column", "blame,praise",
+            "--method", "features")  # fmt: skip
+
+
+def test_labels_of_any_signs_and_many_of_them_are_drawn(untrained, tmp_path):
+    labels = ["$5_$9", "$50-$100", *(f"class {n}" for n in range(18))]
+    rows = [[text, labels[n % 20]] for n, text in enumerate(reviews(400, 7)[0])]
+    path = write(tmp_path / "prices.csv", ["text", "label"], rows)
+    fit(untrained, tmp_path / "model", "--train_file", path, "--max_train_samples", 100, epochs=1)
+    assert "| $5_$9 |" in (tmp_path / "model/training_report.md").read_text()
+    assert (tmp_path / "model/plots/confusion_matrix.png").exists()
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -194,3 +215,24 @@ def test_a_task_without_its_file_of_texts_is_pretrained_on_own_texts(tmp_path):
                  "--output_dir", tmp_path / "encoder", "--max_seq_length", 32]  # fmt: skip
     assert pretrain.main([str(argument) for argument in arguments]) is None
     assert read_config(tmp_path / "encoder")["architectures"] == ["BertForMaskedLM"]
+
+
+def test_pretraining_needs_no_labels_and_reads_both_texts_of_pairs(tmp_path):
+    texts = reviews(60, 3)[0]
+    path = write(tmp_path / "own.csv", ["one", "two"], list(zip(texts[:30], texts[30:])))
+    arguments = ["--train_file", path, "--text_column", "one", "--text_pair_column", "two", "--max_seq_length", 32,
+                 "--model_name_or_path", FIXTURES / "tiny_bert", "--output_dir", tmp_path / "encoder"]  # fmt: skip
+    assert pretrain.main([str(argument) for argument in arguments]) is None
+    done = json.loads((tmp_path / "encoder/pretraining.json").read_text())
+    assert done["texts"] == 2 * 20
+
+
+def test_the_same_texts_make_the_same_vocabulary(tmp_path):
+    from tfbert import scratch
+
+    found = []
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        scratch.new_encoder("small", reviews(200, 8)[0], tmp_path / str(number))
+        found.append((tmp_path / str(number) / "vocab.txt").read_text())
+    assert found[0] == found[1] == found[2] and "##" in found[0]

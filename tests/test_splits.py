@@ -55,6 +55,46 @@ def test_parquet_keeps_the_names_that_datasets_gave(tmp_path):
     assert all(int(text.split()[1]) % 2 == label for text, label in zip(splits.test["text"], splits.test["label"]))
 
 
+def test_a_secret_label_is_none_and_stale_names_are_not_believed(tmp_path):
+    import pyarrow
+    from datasets import ClassLabel, Dataset, Features, Value
+    from pyarrow import parquet
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "good"])})
+    path = tmp_path / "own.parquet"
+    Dataset.from_dict({"text": [f"text {n}" for n in range(40)], "label": [1, -1] * 20}, features).to_parquet(path)
+    with pytest.raises(UserError, match="20 rows have no text or no label, first .*row 2"):
+        load(train_file=str(path))
+    table = parquet.read_table(path)
+    parquet.write_table(table.set_column(1, "label", pyarrow.array(["yes", "no"] * 20)), path)
+    assert load(train_file=str(path)).label_names == ["no", "yes"]
+
+
+def test_a_folder_of_a_data_set_is_read_as_files_are(tmp_path):
+    texts = [f"text {n}" for n in range(60)]
+    labels = [";".join(["joy"] * (n % 2) + ["fear"] * (n % 3 == 0)) for n in range(60)]
+    write(tmp_path / "train.csv", [["body", "mood"], *zip(texts, labels)])
+    columns = {"text_column": "body", "label_column": "mood", "label_separator": ";"}
+    from_folder = load(dataset_name=str(tmp_path), **columns)
+    from_file = load(train_file=str(tmp_path / "train.csv"), **columns)
+    assert from_folder.label_names == from_file.label_names == ["fear", "joy"]
+    assert from_folder.train["label"] == from_file.train["label"]
+    write(tmp_path / "train.csv", [["body", "joy", "fear"], *([text, 1, 2] for text in texts)])
+    with pytest.raises(UserError, match="row 1: fear is '2', but with several label columns"):
+        load(dataset_name=str(tmp_path), text_column="body", label_column="joy,fear")
+
+
+def test_spellings_of_one_label_are_one_label(tmp_path):
+    rows = [{"text": f"text {n}", "label": [True, 1.0, "true ", "1"][n % 4]} for n in range(80)]
+    train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
+    train.write_text("\n".join(json.dumps(row) for row in rows[::2]))
+    with pytest.raises(UserError, match="are all true"):
+        load(train_file=str(train))
+    train.write_text("\n".join(json.dumps(row | {"label": n % 2 == 0}) for n, row in enumerate(rows)))
+    test.write_text("\n".join(json.dumps(row | {"label": ["false", "true"][n % 2]}) for n, row in enumerate(rows)))
+    assert load(train_file=str(train), test_file=str(test)).label_names == ["false", "true"]
+
+
 def test_class_numbers_are_sorted_as_numbers(tmp_path):
     rows = [["text", "label"], *([f"text {n}", n % 12] for n in range(120))]
     assert load(train_file=write(tmp_path / "own.csv", rows)).label_names == [str(n) for n in range(12)]
@@ -67,7 +107,8 @@ def test_texts_kept_for_testing_are_not_pretrained_on(tmp_path):
     settings.unsupervised = False
     task = chosen_task(settings)
     texts, held_out = load_texts(task, find_dataset(task, settings), settings)
-    assert set(texts["text"]) == set(splits.train["text"]) and set(held_out["text"]) == set(splits.validation["text"])
+    for found, part in ((texts, splits.train), (held_out, splits.validation)):
+        assert set(found["text"]) == {*part["text"], *part["text_pair"]}
 
 
 def test_files_for_validation_and_test_are_used_whole(tmp_path):
@@ -142,9 +183,22 @@ def test_a_long_pair_is_cut_where_it_is_long():
         ("own.csv", "text,label\ngood,film,a\n", {}, "line 2: more fields than the 2 columns"),
         ("own.csv", "text,label\n", {}, "has no rows"),
         ("own.csv", "", {}, "is empty"),
-        ("own.csv", "text,text\n", {}, "two columns have the same name"),
-        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 20, {"test_file": "test.csv"}, "have the label 'c', which no training"),
-        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 2, {}, "has 2 texts: at least 10"),
+        ("own.csv", "text,text,label\ngood,fine,a\n", {}, "no column 'text', but text \\(1\\), text \\(2\\), label"),
+        ("own.csv", "\ntext,label\ngood,a\n", {}, "line 1: empty, not the columns' names"),
+        ("own.csv", "text,label\rgood,a\r", {}, "line 1: new-line character .*; lines end in CR alone"),
+        ("own.csv", "text,label\n" + "good,a\nbad, \n" * 20, {}, "20 rows have no text or no label, first .*line 3"),
+        ("own.csv", "text,label\n", {"label_column": "text"}, "must differ: text, text"),
+        ("own.csv", "text,label\n", {"label_column": ","}, "must differ: text"),
+        ("own.csv", "text,a,b\n", {"label_column": "a,b", "label_separator": ";"}, "goes with one --label_column"),
+        ("own.csv", "text,label\n", {"task_name": "cola"}, "cola brings its own data"),
+        ("own.jsonl", '{"text": "good", "label": {"a": 1}}\n', {}, "line 1: label is .*, not a label"),
+        ("own.jsonl", '{"text": "\\ud83d", "label": "a"}\n', {}, "line 1: text holds half of a character"),
+        ("own.jsonl", '{"text": "good", "a": [1], "b": [0]}\n', {"label_column": "a,b"}, "a is .*, not a label"),
+        ("own.jsonl", '{"text": "good", "label": ["a"]}\n' * 40, {}, "no label but \\['a'\\]"),
+        ("own.jsonl", '{"text": "good", "label": ["a", "b"]}\n' * 40, {}, "all have the same labels"),
+        ("own.jsonl", '{"text": "good", "label": ["a"]}\n' * 40, {"test_file": "test.csv"}, "labels are lists, in the other not"),
+        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 20, {"test_file": "test.csv"}, "2 of the test texts of .*test.csv have the label 'c', which no training"),
+        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 2, {}, "2 texts are there to train on: at least 10"),
         ("own.json", "[]", {}, "must end in .csv, .tsv, .jsonl or .parquet"),
         ("own.parquet", "no parquet", {}, "cannot read"),
         ("own.jsonl", '{"text": "good", "label": 1}\n[\n', {}, "line 2: not JSON"),
@@ -178,6 +232,7 @@ def test_texts_in_train_and_in_test_are_said(tmp_path):
         ({"test_file": "x.csv"}, "--test_file goes with --train_file"),
         ({"train_file": "x.csv", "data_dir": "y"}, "give one of them"),
         ({"text_column": "body"}, "columns are given, but no data"),
+        ({"text_column": "a", "dataset_name": "x", "test_file": "y"}, "--dataset_name has splits of its own"),
         ({"task_name": "emotions", "data_dir": "/nowhere"}, "no 2018-E-c-En-train.txt in it; emotions needs"),
         ({"task_name": "sst2_tutorial"}, "not on the Hub: name a folder with its train.tsv as --data_dir"),
         ({"task_name": "cola"}, "HF_HUB_OFFLINE is set: connect to it; or name a folder with its in_domain_train.tsv"),
@@ -190,14 +245,15 @@ def test_sources_that_cannot_be_are_one_clear_line(flags, message):
 
 def test_the_files_of_the_tasks_are_read_as_published(tmp_path):
     columns = ["ID", "Tweet", *TASKS["emotions"].label_columns]
-    tweets = ["\t".join(columns), *("\t".join([f"id{n}", f'say "{n}', *"10000000000"]) for n in range(30))]
+    tweets = ["\t".join(columns), *("\t".join([f"id{n}", f'say "{n}', str(n % 2), *"0000000001"]) for n in range(30))]
     cola = [f'gj04\t{n % 2}\t{"*" * (n % 2 == 0)}\tSentence {n}, it is "so' for n in range(30)]
     for name in TASKS["emotions"].files.values():
         (tmp_path / name).write_text("\n".join(tweets) + "\n")
     for name in TASKS["cola"].files.values():
         (tmp_path / name).write_text("\n".join(cola) + "\n")
     emotions, cola = (load(task_name=name, data_dir=str(tmp_path)) for name in ("emotions", "cola"))
-    assert emotions.train[0]["text"].startswith('say "') and emotions.train[0]["label"] == [1.0] + [0.0] * 10
+    assert emotions.train[0]["text"].startswith('say "') and emotions.train[0]["label"][1:] == [0.0] * 9 + [1.0]
+    assert all(int(row["text"][5:]) % 2 == row["label"][0] for row in emotions.train)
     assert cola.label_names == ["unacceptable", "acceptable"] and len(cola.test) == 30
     assert all(int(row["text"].split()[1][:-1]) % 2 == row["label"] for row in cola.test)
 

@@ -30,22 +30,26 @@ def fit_head(model, examples, settings, seed):
     vectors = Vectors(model)
     vectors.compile(jit_compile=False)
     features = predict(vectors.predict_on_batch, examples, settings)
-    kernel, bias, strengths = fit(features, examples.labels, seed)
+    kernel, bias, strengths = fit(features, examples.labels, seed, list(model.config.id2label.values()))
     model.classifier.kernel.assign(kernel)
     model.classifier.bias.assign(bias)
     return strengths
 
 
-def fit(features, labels, seed):
+def fit(features, labels, seed, label_names):
     """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
 
     features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L). Returns kernel, float32
-    (D, L), and bias, float32 (L,), for the features as they are, and the C of each regression.
+    (D, L), and bias, float32 (L,), for the features as they are, and the C of each regression. Raises UserError where
+    a label holds for no text or for all.
     """
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(features)
     scaled = scaler.transform(features)
+    shares = (labels if labels.ndim == 2 else labels[:, None] == np.arange(len(label_names))).mean(axis=0)
+    if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
+        raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
     fitted = [regression(scaled, column.astype(int), seed) for column in (labels.T if labels.ndim == 2 else [labels])]
     kernel = np.concatenate([each.coef_ for each in fitted])
     bias = np.concatenate([each.intercept_ for each in fitted])
@@ -60,11 +64,8 @@ def regression(features, labels, seed):
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-    counts = np.bincount(labels, minlength=2)
-    if counts.min() == 0:
-        raise UserError("--method features: a label holds for all training texts, or for none; leave it out")
     model = LogisticRegression(max_iter=1000)
-    if counts.min() < FOLDS:
+    if np.bincount(labels).min() < FOLDS:
         return model.fit(features, labels)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     return GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=folds).fit(features, labels).best_estimator_

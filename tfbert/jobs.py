@@ -17,7 +17,7 @@ from tfbert.errors import UserError
 from tfbert.outputs import check_output_dir
 from tfbert.settings import TrainSettings, fill_in
 from tfbert.sources import find_dataset, find_encoder
-from tfbert.splits import load_splits, shares_of_labels
+from tfbert.splits import keys_of, load_splits, shares_of_labels
 from tfbert.tasks import chosen_task
 from tfbert.timing import Stopwatch
 
@@ -87,7 +87,7 @@ def prepare(settings, arguments, stack):
         splits = load_splits(task, data, settings)
         if not encoder:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            encoder = scratch.new_encoder(settings.from_scratch, splits.train["text"], folder)
+            encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
             config = configs.read_config(encoder.folder)
         say("Encoder", encoder.description)
         say("Job", size)

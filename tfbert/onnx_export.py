@@ -140,7 +140,7 @@ def largest_difference(path, model, batch):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     feeds = {name: value.astype(np.int64) for name, value in batch.items()}
     if model.config.type_vocab_size:
-        feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
+        feeds.setdefault("token_type_ids", np.zeros_like(feeds["input_ids"]))
     return float(np.abs(session.run(None, feeds)[0] - model.predict_on_batch(batch)).max())
 
 

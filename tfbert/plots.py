@@ -17,7 +17,7 @@ KNOWN = {"loss", "accuracy", *METRICS, "confusion_matrix", "labels", "calibratio
 
 def write_plots(folder, record):
     """The pictures that a run has: curves, confusion matrix or figures by label, calibration, lengths, ROC curve."""
-    seaborn.set_theme(style="whitegrid", palette="deep")
+    seaborn.set_theme(style="whitegrid", palette="deep", rc={"text.parse_math": False})  # a label may hold dollars
     job, metrics, history = record.job, record.metrics, record.history
     labels, names = job.test.labels, job.splits.label_names
     before = probabilities_of(record.logits, labels)
@@ -89,10 +89,12 @@ def confusion_matrix(folder, metrics, label_names, tested):
     totals = [max(sum(row), 1) for row in matrix]
     shares = [[count / total for count in row] for row, total in zip(matrix, totals)]
     texts = [[f"{count:,}\n{share:.1%}" for count, share in zip(*rows)] for rows in zip(matrix, shares)]
-    side = 3 + 1.1 * len(label_names)
+    few = len(label_names) <= 15  # whose cells have room for figures
+    side = 3 + 1.1 * len(label_names) if few else 15
     with Picture(folder, "confusion_matrix", (side + 0.8, side)) as axes:
-        seaborn.heatmap(shares, annot=texts, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=axes,
-                        xticklabels=label_names, yticklabels=label_names)  # fmt: skip
+        names = label_names if few else "auto"
+        seaborn.heatmap(shares, annot=texts if few else None, fmt="", cmap="Blues", vmin=0, vmax=1, square=True,
+                        ax=axes, xticklabels=names, yticklabels=names)  # fmt: skip
         axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} {tested}")
 
 

@@ -17,12 +17,13 @@ def read_texts(path, text_column, pair_column=None):
     Raises UserError where the file is missing, cannot be read, or has no such column.
     """
     columns = [text_column] + [pair_column] * bool(pair_column)
-    if Path(path).suffix == ".txt":
+    if Path(path).suffix.lower() == ".txt":
         with opened(path, "--file") as file:
             yield from read_lines(file, path, len(columns))
         return
+    flags = ("--text_column", "--text_pair_column")
     for place, row in read_rows(path, "--file", (".txt", *TABLES)):
-        yield place, tuple(text_in(row, column, place) for column in columns)
+        yield place, tuple(text_in(row, column, place, flag) for column, flag in zip(columns, flags))
 
 
 def read_lines(file, name, parts=1):
@@ -35,13 +36,21 @@ def read_lines(file, name, parts=1):
             yield place, texts
 
 
-def text_in(row, column, place):
-    """The text in a column of a row; "" where it is empty."""
+def value_in(row, column, place, flag=None):
+    """What a row has in a column. flag: what names the column, for the error where there is none."""
     if column not in row:
-        raise UserError(f"{place}: no column {column!r}, but {', '.join(map(str, row))}; see --text_column")
-    value = row[column]
+        known = ", ".join(map(str, row))[:200]
+        raise UserError(f"{place}: no column {column!r}, but {known}" + (f"; see {flag}" if flag else ""))
+    return row[column]
+
+
+def text_in(row, column, place, flag=None):
+    """The text in a column of a row; "" where it is empty."""
+    value = value_in(row, column, place, flag)
     if value is not None and not isinstance(value, str):
         raise UserError(f"{place}: {column} is {str(value)[:40]!r}, not text")
+    if value and value != value.encode(errors="replace").decode():
+        raise UserError(f"{place}: {column} holds half of a character (a lone surrogate): mend the text")
     return value or ""
 
 
@@ -50,7 +59,7 @@ def read_rows(path, flag, suffixes=TABLES):
 
     flag: what named the file. Raises UserError where the file is missing, of another kind, or damaged.
     """
-    kind = Path(path).suffix
+    kind = Path(path).suffix.lower()
     if os.path.isdir(path):
         raise UserError(f"{flag} {path} is a folder: name a file in it")
     if kind not in suffixes:
@@ -107,16 +116,29 @@ def read_parquet(file, path):
 
     try:
         table = parquet.read_table(file)
-        left = json.loads((table.schema.metadata or {}).get(b"huggingface", "{}"))
-        features = left.get("info", {}).get("features", {})
-        names = {column: feature["names"] for column, feature in features.items() if "names" in feature}
-        rows = table.to_pylist()
-    except (ArrowException, ValueError) as error:
+        names, rows = class_names(table), table.to_pylist()
+    except (ArrowException, OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {str(error)[:200]}") from error
     for number, row in enumerate(rows, 1):
-        for column in names:
-            row[column] = None if row[column] is None else names[column][row[column]]
-        yield f"{path}, row {number}", row
+        yield f"{path}, row {number}", with_names(row, names)
+
+
+def class_names(table):
+    """{column: names} of a Parquet table's columns of class numbers, as `datasets` left them in its metadata."""
+    from pyarrow import types
+
+    left = json.loads((table.schema.metadata or {}).get(b"huggingface", "{}"))
+    features = left.get("info", {}).get("features", {})
+    numbers = {field.name for field in table.schema if types.is_integer(field.type)}
+    return {column: features[column]["names"] for column in numbers & set(features) if "names" in features[column]}
+
+
+def with_names(row, names):
+    """`row` with names in place of class numbers; None for -1, a label that is kept secret. names: {column: names}."""
+    for column, known in names.items():
+        number = row[column]
+        row[column] = known[number] if number is not None and 0 <= number < len(known) else None
+    return row
 
 
 def read_table(lines, path, delimiter, header=(), quoting=csv.QUOTE_MINIMAL):
@@ -127,9 +149,9 @@ def read_table(lines, path, delimiter, header=(), quoting=csv.QUOTE_MINIMAL):
     try:
         columns = reader.fieldnames
         if not columns:
-            raise UserError(f"{path} is empty")
-        if len(set(columns)) < len(columns):
-            raise UserError(f"{path}: two columns have the same name in {', '.join(columns)}")
+            raise UserError(f"{path} is empty" if columns is None else f"{path}, line 1: empty, not the columns' names")
+        twice = {name for name in columns if columns.count(name) > 1}
+        reader.fieldnames = [f"{name} ({n})" if name in twice else name for n, name in enumerate(columns, 1)]
         for row in reader:
             place = f"{path}, line {reader.line_num}"
             if None in row:
@@ -137,4 +159,5 @@ def read_table(lines, path, delimiter, header=(), quoting=csv.QUOTE_MINIMAL):
                                 "a field that holds the delimiter stands in quotes")  # fmt: skip
             yield place, row
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}; is a quotation mark not closed?") from None
+        hint = "lines end in CR alone" if "new-line" in str(error) else "is a quotation mark not closed?"
+        raise UserError(f"{path}, line {max(reader.line_num, 1)}: {error}; {hint}") from None

@@ -1,12 +1,13 @@
 """A new BERT for --from_scratch: sizes from configs.SCRATCH, a WordPiece vocabulary trained on the task's own texts."""
 
+from collections import Counter
 from pathlib import Path
 
 from tfbert.configs import SCRATCH
 from tfbert.files import write_json
 from tfbert.sources import Source
 
-MAX_LENGTH, VOCABULARY = 128, 4000
+MAX_LENGTH, VOCABULARY, ALPHABET = 128, 4000, 1000
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -19,15 +20,17 @@ def new_config(preset):
 def new_encoder(preset, texts, folder):
     """The Source of an encoder without weights: config.json and tokenizer in `folder`, an existing one.
 
-    texts: an iterable of str, the training texts, of which the vocabulary is made.
+    texts: a list of str, the training texts, of which the vocabulary is made, the same for the same texts.
     """
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertTokenizerFast
 
     words = BertWordPieceTokenizer(lowercase=True)
-    words.train_from_iterator(
-        texts, vocab_size=VOCABULARY, min_frequency=2, special_tokens=SPECIAL, show_progress=False
-    )
+    counts = Counter(sign for text in texts for sign in words.normalizer.normalize_str(text) if not sign.isspace())
+    alphabet = sorted(counts, key=lambda sign: (-counts[sign], sign))[:ALPHABET]
+    # the trainer breaks ties by the numbers of the pieces; without these it numbers single letters anew in every run
+    first = [*SPECIAL, *alphabet, *("##" + sign for sign in alphabet)]
+    words.train_from_iterator(texts, vocab_size=VOCABULARY, min_frequency=2, special_tokens=first, show_progress=False)
     vocabulary = words.get_vocab()
     Path(folder, "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)) + "\n", encoding="utf-8")
     BertTokenizerFast(str(Path(folder, "vocab.txt"))).save_pretrained(folder)

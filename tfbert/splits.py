@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,12 +47,17 @@ def load_splits(task, source, settings):
     if settings.validation_file:
         parts["held out"] = normalised(data["validation"], task, source)
     label_names = names_of(parts["train"], task, source)
-    parts = {name: numbered(part, label_names, task, name, source) for name, part in parts.items()}
+    files = {"train": source.name, test_name: settings.test_file, "held out": settings.validation_file}
+    origins = {name: f"the {name} texts of {files[name] or source.name}" for name in parts}
+    for name, part in parts.items():
+        if has_lists(part) != has_lists(parts["train"]):
+            raise UserError(f"{origins[name]} and {origins['train']}: in one labels are lists, in the other not")
+    parts = {name: numbered(part, label_names, task, origins[name]) for name, part in parts.items()}
     train = parts["train"]
-    check_labels(train, label_names, f"the training texts of {source.name}")
+    check_labels(train, label_names, origins["train"])
     if test_name:
         test = parts[test_name]
-        check_labels(test, label_names, f"the test texts of {source.name}")
+        check_labels(test, label_names, origins[test_name])
     else:
         notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
         test, train = without_test_split(train, task, settings)
@@ -60,6 +65,8 @@ def load_splits(task, source, settings):
     test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
     check_labels(train, label_names, "--max_train_samples: the training texts drawn")
     check_labels(test, label_names, "--max_eval_samples: the test texts drawn")
+    if unseen := [name for name, share in zip(label_names, shares_of_labels(train, label_names)) if not share]:
+        notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
     if shared := len(set(keys_of(test)) & set(keys_of(train))):
         notes.append(f"{shared:,} different {task.unit} stand in train and in test")
     return Splits(train, held_out, test, label_names, notes)
@@ -86,6 +93,7 @@ def load_texts(task, source, settings):
     """
     from datasets import concatenate_datasets
 
+    task = replace(task, label_columns=())
     data = read_splits(task, source, settings)
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
     check_columns(data, wanted, task.text_columns, source)
@@ -95,7 +103,12 @@ def load_texts(task, source, settings):
         _, train = without_test_split(train, task, settings)
     given = renamed(data["validation"], dict(zip(task.text_columns, COLUMNS))) if settings.validation_file else None
     train, held_out = hold_out(train, settings, given)
-    return concatenate_datasets([train, *more]), held_out
+
+    def one_column(dataset):
+        """The two texts of pairs, one after the other."""
+        return concatenate_datasets([renamed(dataset, {column: "text"}) for column in dataset.column_names])
+
+    return one_column(concatenate_datasets([train, *more])), one_column(held_out)
 
 
 def hold_out(train, settings, given=None):
@@ -103,7 +116,7 @@ def hold_out(train, settings, given=None):
     if given is not None:
         return train.select(drawn_order(train, settings.seed)[: settings.max_train_samples]), given
     if len(train) < 10:
-        raise UserError(f"the training split has {len(train)} texts: at least 10 are needed")
+        raise UserError(f"{len(train)} texts are there to train on: at least 10 are needed")
     wanted = min(settings.max_train_samples or len(train), len(train))
     held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
     if held_out > len(train) // 2:
@@ -193,11 +206,16 @@ def names_of(dataset, task, source):
 
 def labels_of(dataset):
     """The labels of each row as a list of str."""
-    several = hasattr(dataset.features["label"], "feature")
+    several = has_lists(dataset)
     return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"]]
 
 
-def numbered(dataset, label_names, task, split, source):
+def has_lists(dataset):
+    """Whether each text has a list of labels, not one."""
+    return hasattr(dataset.features["label"], "feature")
+
+
+def numbered(dataset, label_names, task, origin):
     """`dataset` with class numbers, int32, for labels, or a list of zeros and ones, float32, for lists of labels."""
     from datasets import List, Value
 
@@ -208,10 +226,10 @@ def numbered(dataset, label_names, task, split, source):
     counts = Counter(label for row in rows for label in row)
     if strange := sorted(set(counts) - set(label_names)):
         raise UserError(
-            f"{counts[strange[0]]} texts of the {split} part of {source.name} have the label {strange[0]!r}, "
+            f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, "
             f"which no training text has; the labels are {', '.join(label_names)}"
         )
-    if hasattr(feature, "feature"):
+    if has_lists(dataset):
         labels, kind = [[float(name in row) for name in label_names] for row in rows], List(Value("float32"))
     else:
         labels, kind = [label_names.index(row[0]) for row in rows], Value("int32")
@@ -220,10 +238,12 @@ def numbered(dataset, label_names, task, split, source):
 
 def check_labels(dataset, label_names, where):
     """Raises UserError where a label is out of range, or all texts have the same."""
-    if hasattr(dataset.features["label"], "feature"):
+    if has_lists(dataset):
         counts = np.asarray(dataset["label"]).sum(axis=0)
-        if len(label_names) < 1 or not counts.any():
-            raise UserError(f"{where} have no labels at all: nothing to learn or to test")
+        if len(label_names) < 2:
+            raise UserError(f"{where} have no label but {label_names}: with one, name it in one cell of each text")
+        if np.isin(counts, (0, len(dataset))).all():
+            raise UserError(f"{where} all have the same labels: nothing to learn or to test")
         return
     found = set(np.unique(dataset["label"]).tolist())
     if not found <= set(range(len(label_names))):

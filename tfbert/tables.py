@@ -1,10 +1,12 @@
 """A task's rows as `datasets.Dataset`s: out of the user's files, the authors' files, or a data set's folder."""
 
+from datetime import date
 from itertools import islice
+from numbers import Number
 from pathlib import Path
 
 from tfbert.errors import UserError, causes
-from tfbert.reading import decoded, opened, read_published, read_rows, text_in
+from tfbert.reading import decoded, opened, read_published, read_rows, text_in, value_in, with_names
 
 TRUE, FALSE = {"1", "true", "1.0"}, {"0", "false", "0.0"}
 
@@ -14,7 +16,9 @@ def read_splits(task, source, settings):
     if settings.train_file:
         files = {"train": settings.train_file, "validation": settings.validation_file, "test": settings.test_file}
         return {
-            split: dataset_of(read_rows(path, f"--{split}_file"), task, path) for split, path in files.items() if path
+            split: dataset_of(read_rows(Path(path).expanduser(), f"--{split}_file"), task, path)
+            for split, path in files.items()
+            if path
         }
     if settings.data_dir:
         paths = {split: Path(source.folder, name) for split, name in task.files.items()}
@@ -23,9 +27,24 @@ def read_splits(task, source, settings):
 
     disable_progress_bars()
     try:
-        return load_dataset(source.folder, verification_mode="no_checks")
+        data = load_dataset(source.folder, verification_mode="no_checks")
     except Exception as error:  # the builders raise errors of many libraries
         raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
+    if task.name != "own":
+        return data
+    wanted = [split for split in data if split in ("train", "validation", "test") or not task.label_columns]
+    places = {split: f"data set {source.name}, {split}" for split in wanted}
+    return {split: dataset_of(rows_of(data[split], task, places[split]), task, places[split]) for split in wanted}
+
+
+def rows_of(dataset, task, place):
+    """Yields (place, row) of a `datasets.Dataset`, with names in place of class numbers."""
+    wanted = [*task.text_columns, *task.label_columns]
+    if set(wanted) <= set(dataset.column_names):
+        dataset = dataset.select_columns(wanted)
+    names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
+    for number, row in enumerate(dataset, 1):
+        yield f"{place}, row {number}", with_names(row, names)
 
 
 def published_rows(path, task):
@@ -47,10 +66,11 @@ def dataset_of(rows, task, path):
     from datasets import Dataset
 
     columns = {name: [] for name in (*task.text_columns, *task.label_columns)}
-    missing = []
+    missing, own = [], task.name == "own"
+    *flags, label_flag = ("--text_column", "--text_pair_column", "--label_column") if own else (None, None, None)
     for place, row in rows:
-        texts = [text_in(row, column, place) for column in task.text_columns]
-        labels = [label_in(row, column, place, task) for column in task.label_columns]
+        texts = [text_in(row, column, place, flag) for column, flag in zip(task.text_columns, flags)]
+        labels = [label_in(row, column, place, task, label_flag) for column in task.label_columns]
         if None in labels or not all(text.strip() for text in texts):
             missing.append(place)
         for values, value in zip(columns.values(), texts + labels):
@@ -65,20 +85,35 @@ def dataset_of(rows, task, path):
         raise UserError(f"{path}: labels of different kinds in one column ({str(error)[:100]})") from error
 
 
-def label_in(row, column, place, task):
+def label_in(row, column, place, task, flag=None):
     """A label as text, or a class number where the task names the classes, or a list; None where it is missing."""
-    if column not in row:
-        raise UserError(f"{place}: no column {column!r}, but {', '.join(map(str, row))}; see --label_column")
-    value = row[column]
-    if isinstance(value, list):
-        return [str(each) for each in value]
-    if task.label_separator and isinstance(value, str):
-        return [part.strip() for part in value.split(task.label_separator) if part.strip()]
-    if value is None or value == "":
+    value, several = value_in(row, column, place, flag), len(task.label_columns) > 1
+    if isinstance(value, list) and not several:
+        return [text for each in value if (text := label_text(each, column, place))]
+    text = label_text(value, column, place)
+    if task.label_separator:  # an empty cell has no labels, which is no lack of one
+        return [part.strip() for part in (text or "").split(task.label_separator) if part.strip()]
+    if not text:
         return None
-    text = str(value).strip()
-    if len(task.label_columns) > 1:
+    if several:
         if text.lower() not in TRUE | FALSE:
             raise UserError(f"{place}: {column} is {text[:40]!r}, but with several label columns each holds 0 or 1")
         return float(text.lower() in TRUE)
-    return int(text) if task.label_names and text.isdigit() else text
+    if task.label_names:
+        if not text.isdecimal() or int(text) >= len(task.label_names):
+            raise UserError(f"{place}: the label is {text[:40]!r}, not one of 0 to {len(task.label_names) - 1}")
+        return int(text)
+    return text
+
+
+def label_text(value, column, place):
+    """A label as text, "" where it is blank, None where there is none."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if not isinstance(value, (str, Number, date)):
+        raise UserError(f"{place}: {column} is {str(value)[:40]!r}, not a label")
+    return str(value).strip()

@@ -142,12 +142,22 @@ def chosen_task(settings):
             if getattr(settings, name):
                 raise UserError(f"--{name} goes with --train_file, which is missing")
         return find_task(settings.task_name)
+    if settings.task_name != "imdb":
+        raise UserError(f"--task_name {settings.task_name} brings its own data: leave out --train_file and columns")
     if settings.train_file and (settings.dataset_name or settings.data_dir):
         raise UserError("--train_file and --dataset_name or --data_dir: give one of them")
     if not (settings.train_file or settings.dataset_name):
         raise UserError("columns are given, but no data: name --train_file or --dataset_name")
+    if settings.dataset_name and (settings.validation_file or settings.test_file):
+        raise UserError("--validation_file and --test_file go with --train_file; --dataset_name has splits of its own")
     pair = (settings.text_pair_column,) if settings.text_pair_column else ()
-    labels = tuple(name.strip() for name in (settings.label_column or "label").split(","))
+    labels = [name.strip() for name in (settings.label_column or "label").split(",")]
+    labels = tuple(name for name in labels if name)
+    columns = (settings.text_column or "text", *pair, *labels)
+    if not labels or len(set(columns)) < len(columns):
+        raise UserError(f"--text_column, --text_pair_column and --label_column must differ: {', '.join(columns)}")
+    if len(labels) > 1 and settings.label_separator:
+        raise UserError("--label_separator goes with one --label_column")
     return Task(
         name="own",
         title=f"the texts of {Path(settings.train_file or settings.dataset_name).name}",
