@@ -145,7 +145,7 @@ def test_infer_says_that_an_encoder_is_no_classifier(pretrained):
     "texts, message",
     [
         ([""] * 40, "the texts are all empty"),
-        (["a story"] * 4, "the training split has 4 texts: at least 10 are needed"),
+        (["a story"] * 4, "4 texts are there to train on: at least 10 are needed"),
         (list(range(40)), "the column text does not hold text"),
         (["☃ ☂"] * 40, "have no word that the tokenizer knows"),
     ],
