@@ -12,6 +12,11 @@ def test_both_spellings_and_the_file_with_flags_above_it(tmp_path):
     assert settings.overwrite_output_dir and settings.seed == 42
 
 
+def test_a_separator_may_be_blank():
+    assert parse(TrainSettings, ["--label_separator", " "]).label_separator == " "
+    assert parse(TrainSettings, ["--label_separator", "\t"]).label_separator == "\t"
+
+
 def test_json_files_work_too(tmp_path):
     (tmp_path / "run.json").write_text('{"seed": 7, "save_steps": null}')
     settings = parse(TrainSettings, [str(tmp_path / "run.json")])

@@ -126,6 +126,8 @@ def test_files_for_validation_and_test_are_used_whole(tmp_path):
          {"label_column": "joy,fear"}),
         ([["text", "label"], *([f"text {n}", ";".join(["joy"] * (n % 2) + ["fear"] * (n % 3 == 0))]
                               for n in range(90))], {"label_separator": ";"}),
+        ([["text", "label"], *([f"text {n}", " ".join(["joy"] * (n % 2) + ["fear"] * (n % 3 == 0))]
+                              for n in range(90))], {"label_separator": " "}),
     ],
 )  # fmt: skip
 def test_several_labels_a_text(tmp_path, rows, flags):

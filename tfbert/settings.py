@@ -17,8 +17,10 @@ from tfbert.configs import POOLINGS, SCRATCH, TRUNCATIONS
 from tfbert.errors import UserError
 
 
-def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None):
-    """A dataclass field with its help text, the values that it allows, and what the flag alone stands for."""
+def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None, blank=False):
+    """A dataclass field with its help text, the values that it allows (blank: spaces and tabs too), and what the flag
+    alone stands for.
+    """
     limits = {
         "choices": choices,
         "above": above,
@@ -26,6 +28,7 @@ def option(default, help, choices=None, above=None, at_least=None, below=None, a
         "below": below,
         "at_most": at_most,
         "const": const,
+        "blank": blank,
     }
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
@@ -52,7 +55,9 @@ class RunSettings:
     label_column: str | None = option(
         None, "of your own data; default label; several columns of zeros and ones with commas between them"
     )
-    label_separator: str | None = option(None, "of your own data: what stands between the labels of one cell")
+    label_separator: str | None = option(
+        None, "of your own data: what stands between the labels of one cell", blank=True
+    )
     max_train_samples: int | None = option(None, "train on this many texts, drawn by --seed", at_least=8)
     validation_samples: int | None = option(None, "held out of train for the curves; default: 1 in 25", at_least=2)
     max_seq_length: int | None = option(None, "tokens per text; default: the task's", at_least=8)
@@ -275,8 +280,10 @@ def checked_value(field, value):
     except (TypeError, ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise UserError(f"{flag}: must be {kind}") from None
-    if wanted is str and (
-        not value.strip() or not value.isprintable() or value != value.encode(errors="replace").decode()
+    if (
+        wanted is str
+        and not (rule["blank"] and value.isspace())
+        and (not value.strip() or not value.isprintable() or value != value.encode(errors="replace").decode())
     ):
         raise UserError(f"--{field.name} {value!r}: must be text that can be printed")
     if rule["choices"] and value not in rule["choices"]:
