@@ -22,29 +22,27 @@ def write_plots(folder, record):
     labels, names = job.test.labels, job.splits.label_names
     before = probabilities_of(record.logits, labels)
     probabilities = probabilities_of(record.logits / metrics["temperature"], labels)
-    wanted = {"calibration", "lengths"}
+    metric, several = metrics["metric"], labels.ndim == 2
+    pictures = {
+        "calibration": (calibration, confidences(before, labels), confidences(probabilities, labels), metrics),
+        "lengths": (lengths, metrics),
+    }
     if history:
-        wanted |= {"loss", "accuracy", metrics["metric"]}
-        accuracy = "accuracy" if labels.ndim == 1 else None  # of several labels, that of single decisions is drawn
-        curve(folder, "loss", history, "Cross-entropy", metrics["log_loss_before"])
-        curve(
-            folder, "accuracy", history, "Accuracy" if accuracy else "Share of right decisions", metrics.get(accuracy)
-        )
-    if history and metrics["metric"] != "accuracy":
-        value = metrics.get(f"{metrics['metric']}_at_half", metrics[metrics["metric"]])
-        curve(folder, metrics["metric"], history, METRICS[metrics["metric"]], value)
-    if labels.ndim == 1:
-        wanted.add("confusion_matrix")
-        confusion_matrix(folder, metrics, names, job.task.tested)
+        pictures["loss"] = curve, history, "Cross-entropy", metrics["log_loss_before"]
+        # of several labels, the accuracy of training is that of single decisions, of the test that of whole texts
+        title, on_test = ("Share of right decisions", None) if several else ("Accuracy", metrics["accuracy"])
+        pictures["accuracy"] = curve, history, title, on_test
+    if history and metric != "accuracy":
+        pictures[metric] = curve, history, METRICS[metric], metrics.get(f"{metric}_at_half", metrics[metric])
+    if several:
+        pictures["labels"] = by_label, metrics
     else:
-        wanted.add("labels")
-        by_label(folder, metrics)
-    calibration(folder, confidences(before, labels), confidences(probabilities, labels), metrics)
-    lengths(folder, metrics)
+        pictures["confusion_matrix"] = confusion_matrix, metrics, names, job.task.tested
     if has_roc(metrics):
-        wanted.add("roc")
-        roc(folder, probabilities, labels, metrics, names)
-    for stale in KNOWN - wanted:
+        pictures["roc"] = roc, probabilities, labels, metrics, names
+    for name, (draw, *figures) in pictures.items():
+        draw(folder, name, *figures)
+    for stale in KNOWN - set(pictures):
         Path(folder, f"{stale}.png").unlink(missing_ok=True)
 
 
@@ -84,23 +82,23 @@ def curve(folder, name, history, title, test_value):
         axes.legend()
 
 
-def confusion_matrix(folder, metrics, label_names, tested):
+def confusion_matrix(folder, name, metrics, label_names, tested):
     matrix = metrics["confusion_matrix"]
     totals = [max(sum(row), 1) for row in matrix]
     shares = [[count / total for count in row] for row, total in zip(matrix, totals)]
     texts = [[f"{count:,}\n{share:.1%}" for count, share in zip(*rows)] for rows in zip(matrix, shares)]
     few = len(label_names) <= 15  # whose cells have room for figures
     side = 3 + 1.1 * len(label_names) if few else 15
-    with Picture(folder, "confusion_matrix", (side + 0.8, side)) as axes:
+    with Picture(folder, name, (side + 0.8, side)) as axes:
         names = label_names if few else "auto"
         seaborn.heatmap(shares, annot=texts if few else None, fmt="", cmap="Blues", vmin=0, vmax=1, square=True,
                         ax=axes, xticklabels=names, yticklabels=names)  # fmt: skip
         axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} {tested}")
 
 
-def by_label(folder, metrics):
+def by_label(folder, name, metrics):
     rows = sorted(metrics["per_class"].items(), key=lambda row: row[1]["f1"])
-    with Picture(folder, "labels", (7, 1.5 + 0.35 * len(rows))) as axes:
+    with Picture(folder, name, (7, 1.5 + 0.35 * len(rows))) as axes:
         axes.barh([f"{name} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
         for place, (_, row) in enumerate(rows):
             axes.annotate(f"{row['f1']:.2f}", (row["f1"], place), (3, 0), textcoords="offset points", va="center")
@@ -110,8 +108,8 @@ def by_label(folder, metrics):
         axes.legend(loc="lower right")
 
 
-def calibration(folder, before, after, metrics):
-    with Picture(folder, "calibration", (5.5, 5)) as axes:
+def calibration(folder, name, before, after, metrics):
+    with Picture(folder, name, (5.5, 5)) as axes:
         low = 1 / len(metrics["per_class"]) if "confusion_matrix" in metrics else 0.5
         axes.plot([low, 1], [low, 1], color="grey", linestyle="--", label="perfect")
         confidence, accuracy, _ = calibration_bins(*before).T
@@ -124,11 +122,11 @@ def calibration(folder, before, after, metrics):
         axes.legend()
 
 
-def lengths(folder, metrics):
+def lengths(folder, name, metrics):
     rows = metrics["accuracy_by_length"]
     names = [f"{low}-{high}" if high else f"{low}+" for low, high, _, _ in rows]
     bottom = max(0.0, min(share for *_, share in rows) - 0.1)
-    with Picture(folder, "lengths") as axes:
+    with Picture(folder, name) as axes:
         axes.bar(names, [share for *_, share in rows])
         for place, (_, _, count, share) in enumerate(rows):
             axes.annotate(f"{share:.1%}\n{count:,}", (place, bottom), (0, 6), textcoords="offset points",
@@ -139,11 +137,11 @@ def lengths(folder, metrics):
         axes.set_ylim(bottom, 1.04)
 
 
-def roc(folder, probabilities, labels, metrics, label_names):
+def roc(folder, name, probabilities, labels, metrics, label_names):
     from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(labels, probabilities[:, 1])
-    with Picture(folder, "roc", (5.5, 5)) as axes:
+    with Picture(folder, name, (5.5, 5)) as axes:
         axes.plot(false, true, label=f"model (area {metrics['roc_auc']:.3f})")
         axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="chance")
         axes.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC curve of {label_names[1]!r}")
