@@ -209,7 +209,7 @@ def write_results(rows, dev_majority, train_majority):
         "",
         "Made by `python benchmarks/stuck.py`. The second row changes one thing of the first, the next ones one thing "
         f"of the second. The more frequent label alone: {train_majority:.1%} of train, {dev_majority:.1%} of dev, "
-        "correlation 0. Losses are the mean of the last five that were recorded, of a batch each; all see the same batches.",
+        "correlation 0. Losses: the mean of the last five that were recorded, a batch each; all see the same batches.",
         "",
         "| set-up | steps | loss | training accuracy | dev accuracy | dev Matthews correlation |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
