@@ -19,7 +19,7 @@ from itertools import islice
 
 from tfbert.errors import UserError, run
 from tfbert.predicting import Predictor
-from tfbert.reading import read_lines, read_texts
+from tfbert.reading import is_utf8, read_lines, read_texts
 from tfbert.settings import option, parse
 
 EXAMPLE = "This movie is absolutely wonderful and inspiring."
@@ -78,7 +78,7 @@ def choose_input(texts, settings, pair):
     if settings.file:
         return read_texts(settings.file, settings.text_column, settings.text_pair_column if pair else None), True
     for number, text in enumerate(texts, 1):
-        if text != text.encode(errors="replace").decode():
+        if not is_utf8(text):
             raise UserError(f"text {number} is not UTF-8 text")
     if pair and (not texts or len(texts) % 2):
         raise UserError("this model labels pairs of texts: give two arguments for each")

@@ -27,14 +27,7 @@ def main():
     data = split_of_train(Path(arguments.work), arguments.dataset_name)
     for seed in arguments.seeds:
         output = Path(arguments.work, f"{arguments.name}-{arguments.train}-{seed}")
-        sizes = [
-            "--max_train_samples",
-            str(arguments.train),
-            "--max_eval_samples",
-            "5000",
-            "--validation_samples",
-            "100",
-        ]
+        sizes = f"--max_train_samples {arguments.train} --max_eval_samples 5000 --validation_samples 100".split()
         metrics = trained(output, "--dataset_name", str(data), *sizes, "--seed", str(seed), *arguments.flags)
         row = {
             "name": arguments.name,

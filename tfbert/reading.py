@@ -49,9 +49,14 @@ def text_in(row, column, place, flag=None):
     value = value_in(row, column, place, flag)
     if value is not None and not isinstance(value, str):
         raise UserError(f"{place}: {column} is {str(value)[:40]!r}, not text")
-    if value and value != value.encode(errors="replace").decode():
+    if value and not is_utf8(value):
         raise UserError(f"{place}: {column} holds half of a character (a lone surrogate): mend the text")
     return value or ""
+
+
+def is_utf8(text):
+    """Whether a str can be written as UTF-8: no lone surrogates, as undecodable arguments and JSON escapes leave."""
+    return text == text.encode(errors="replace").decode()
 
 
 def read_rows(path, flag, suffixes=TABLES):

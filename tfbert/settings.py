@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tfbert.configs import POOLINGS, SCRATCH, TRUNCATIONS
 from tfbert.errors import UserError
+from tfbert.reading import is_utf8
 
 
 def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None, blank=False):
@@ -283,7 +284,7 @@ def checked_value(field, value):
     if (
         wanted is str
         and not (rule["blank"] and value.isspace())
-        and (not value.strip() or not value.isprintable() or value != value.encode(errors="replace").decode())
+        and (not value.strip() or not value.isprintable() or not is_utf8(value))
     ):
         raise UserError(f"--{field.name} {value!r}: must be text that can be printed")
     if rule["choices"] and value not in rule["choices"]:
