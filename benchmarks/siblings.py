@@ -19,10 +19,14 @@ ROWS = {  # name -> task, flags, seeds
     "tutorial-first": ("sst2_tutorial", "--method features", 5),
     "tutorial-mean": ("sst2_tutorial", "--method features --pooling mean", 5),
     "sst2-features": ("sst2", "--method features --pooling mean", 1),
-    "sst2": ("sst2", "--num_train_epochs 2 --per_device_train_batch_size 32", 3),
-    "cola": ("cola", f"--num_train_epochs 5 {BEST}", 3),
+    "sst2": ("sst2", "--num_train_epochs 2 --per_device_train_batch_size 32 --pooling mean", 3),
+    "cola": ("cola", f"--num_train_epochs 5 --pooling mean --attention_dropout 0.1 {BEST}", 3),
     "cola-scratch": ("cola", "--from_scratch", 3),
-    "emotions": ("emotions", f"--num_train_epochs 5 --pooling mean --attention_dropout 0.1 {BEST}", 3),
+    "emotions": (
+        "emotions",
+        f"--num_train_epochs 5 --pooling mean --attention_dropout 0.1 --validation_samples 500 {BEST}",
+        3,
+    ),
 }
 
 
@@ -31,7 +35,7 @@ def main():
     parser.add_argument("--only", nargs="+", default=list(ROWS), choices=ROWS)
     parser.add_argument("--data")
     parser.add_argument("--encoder")
-    parser.add_argument("--seeds", type=int, help="in place of each row's own number")
+    parser.add_argument("--seeds", type=int, nargs="+", help="in place of 42 and those that follow")
     parser.add_argument("--selecting", action="store_true")
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models")
     parser.add_argument("flags", nargs="*", help="after --: more of train.py's flags, which win over the row's")
@@ -41,7 +45,7 @@ def main():
         task, flags, seeds = ROWS[name]
         flags = flags.split() + arguments.flags
         row = {"name": name, "flags": " ".join(flags), "commit": commit(), "runs": []}
-        for seed in range(42, 42 + (arguments.seeds or seeds)):
+        for seed in arguments.seeds or range(42, 42 + seeds):
             row["runs"].append(figures(arguments, name, task, flags, seed))
         metric, model = row["runs"][0]["metric"], row["runs"][0]["model"]
         scores = [run[metric] for run in row["runs"]]

@@ -54,26 +54,29 @@ class Setup:
     warmup: bool = False  # over a tenth of the steps, and then a linear decay
     mask: bool = False  # whether the encoder is told where padding is
     pre_norm: bool = False
-    sinusoids: bool = True
+    sinusoids: float = 1.0  # how far fixed positions swing; 0: positions are learnt, and begin as BERT's
     bert_init: bool = False  # normal with a deviation of 0.02, as BERT's
 
 
 DOCUMENT = Setup("document", "the tutorial's set-up")
 MASKED = replace(DOCUMENT, name="mask", what="with the padding mask given to the encoder", mask=True)
 SMALL = Setup("small", "4 layers of width 256, and all as BERT's authors (`--from_scratch`)", "small", mask=True,
-              sinusoids=False, bert_init=True, warmup=True, learning_rate=3e-4)  # fmt: skip
+              sinusoids=0, bert_init=True, warmup=True, learning_rate=3e-4)  # fmt: skip
 SETUPS = [
     DOCUMENT,
     MASKED,
     replace(MASKED, name="mask, init", what="mask, and BERT's initial weights", bert_init=True),
     replace(MASKED, name="mask, warmup", what="mask, and warmup and decay", warmup=True),
     replace(MASKED, name="mask, rate", what="mask, and a tenth of the learning rate", learning_rate=1e-4),
+    replace(MASKED, name="mask, positions", what="mask, and learnt positions", sinusoids=0),
     replace(SMALL, name="large", what="the tutorial's size, all else as BERT's authors, at 1e-4", size="document",
             learning_rate=1e-4),
     SMALL,
     replace(SMALL, name="small, rate", what="small, but 1e-3", learning_rate=1e-3),
     replace(SMALL, name="small, no warmup", what="small, but without warmup and decay", warmup=False),
-    replace(SMALL, name="small, sinusoids", what="small, but fixed sinusoids", sinusoids=True),
+    replace(SMALL, name="small, sinusoids", what="small, but fixed sinusoids", sinusoids=1),
+    replace(SMALL, name="small, faint sinusoids", what="small, but fixed sinusoids of a fiftieth of the size",
+            sinusoids=0.02),
     replace(SMALL, name="small, init", what="small, but Keras's initial weights", bert_init=False),
     replace(SMALL, name="small, no mask", what="small, but without the mask", mask=False),
     replace(SMALL, name="small, pre-norm", what="small, but LayerNorm before each part, not after it", pre_norm=True),
@@ -126,7 +129,7 @@ def new_model(config, setup):
         word.assign(keras.initializers.RandomUniform(-0.05, 0.05, seed=1)(word.shape))
     if setup.sinusoids:
         position = model.encoder.embeddings.position
-        position.assign(sinusoids(*position.shape))
+        position.assign(setup.sinusoids * sinusoids(*position.shape))
         position.trainable = False
     return model
 
@@ -220,15 +223,18 @@ def write_results(rows, dev_majority, train_majority):
         "| set-up | steps | loss | training accuracy | dev accuracy | dev Matthews correlation |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, (large, small) = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
     for row in rows:
         losses = [point["loss"] for point in row["curve"]]
         lines.append(f"| {row['what']} | {row['steps']:,} | {np.mean(losses[-5:]):.3f} | {row['train_accuracy']:.1%} | "
                      f"{row['dev_accuracy']:.1%} | {row['dev_matthews_correlation']:.3f} |")  # fmt: skip
         smooth = np.convolve(losses, np.full(5, 1 / 5), "valid")
+        axes = small if row["name"].startswith(SMALL.name) else large
         axes.plot([point["step"] for point in row["curve"][2:-2]], smooth, label=row["name"])
-    axes.set(xlabel="step", ylabel="training loss", title="A BERT from scratch on CoLA")
-    axes.legend(ncols=2)
+    large.set(xlabel="step", ylabel="training loss", title="The tutorial's size: one thing mended")
+    small.set(xlabel="step", title="A small one that learns: one thing broken")
+    for axes in (large, small):
+        axes.legend()
     figure.savefig(RESULTS / "stuck.png", dpi=120)
     write_text(RESULTS / "stuck.md", "\n".join(lines) + "\n")
     print("\n".join(lines))

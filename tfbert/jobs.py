@@ -180,7 +180,7 @@ def results_paths(output_dir):
 
 def choose_size(settings, task, device, config):
     """Fills in what the command line left open, by task, device and the encoder's width; returns it in words."""
-    small, words = config.hidden_size <= 512, "full"
+    small = config.hidden_size <= 512
     chosen = {
         "learning_rate": 1e-4 if small else 2e-5,
         "num_train_epochs": task.epochs,
@@ -191,7 +191,6 @@ def choose_size(settings, task, device, config):
     if settings.from_scratch:
         chosen |= {"learning_rate": 3e-4, "num_train_epochs": 20.0}
     if task.is_long and not device.is_gpu:
-        words = "quick, as there is no GPU"
         chosen |= {"num_train_epochs": 1.0, "max_train_samples": 8000 if small else 2000}
         chosen |= {"max_eval_samples": 2000 if small else 1000}
         if (settings.num_train_epochs or 1.0) <= 1.0:  # needs no dropout, whose random numbers take a tenth of the time
@@ -199,7 +198,10 @@ def choose_size(settings, task, device, config):
     if settings.method == "features":
         chosen = {name: chosen[name] for name in chosen if name not in ("learning_rate", "hidden_dropout")}
     chosen = fill_in(settings, chosen, config.max_length)
-    return words + (": " + " ".join(f"--{name} {value}" for name, value in chosen.items()) if chosen else "")
+    flags = " ".join(f"--{name} {value}" for name, value in chosen.items())
+    if "max_train_samples" in chosen:
+        return f"quick, as there is no GPU: {flags}"
+    return f"by default {flags}" if flags else "as the command says"
 
 
 def expected_duration(job, config, batches):
