@@ -71,6 +71,8 @@ def main(argv=None):
 def choose_input(texts, settings, pair):
     """The (place, texts) to label, one text each or two, and whether they may be many."""
     parts = 2 if pair else 1
+    if "-" in texts and len(texts) > 1:
+        raise UserError("- is standard input: give it alone, without other texts")
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped():
         if sys.stdin is None:
             raise UserError("standard input is closed")
@@ -93,7 +95,8 @@ def something_is_piped():
         return False
     mode = os.fstat(0).st_mode
     if stat.S_ISFIFO(mode):
-        if select.select([0], [], [], 1.0)[0] and sys.stdin.buffer.peek(1):
+        on_windows = os.name == "nt"  # whose select knows only sockets
+        if (on_windows or select.select([0], [], [], 1.0)[0]) and sys.stdin.buffer.peek(1):
             return True
         print("note: nothing comes from standard input, so here is the example; - would wait for it", file=sys.stderr)
     return stat.S_ISREG(mode) and os.fstat(0).st_size > 0

@@ -6,7 +6,6 @@ usage: python pretrain.py
 Leaves an encoder in pretrained/. Labels and the test split are not read.
 """
 
-import math
 import shlex
 import shutil
 import sys
@@ -43,66 +42,75 @@ def main(argv=None):
         raise UserError("pretrain.py uses one GPU: set CUDA_VISIBLE_DEVICES=0")
     choose_size(settings, device, configs.model_config(config, encoder.folder))
     say("Task", f"masked language modelling on the texts of {task.name}")
-    say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
+    say("Device", device.in_words)
     say("Encoder", encoder.description)
     say("Data", data.description + (", with its unsupervised split" if settings.unsupervised else ""))
 
-    texts, held_out = load_texts(task, data, settings)
     tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length, config)
     if tokenizer.mask_token_id is None:
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
-    text_encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
-    train = Examples.chunked(texts, text_encoder, "tokenizing train")
-    validation = Examples.chunked(held_out, text_encoder, "tokenizing validation")
+    texts, held_out = load_texts(task, data, settings)
+    batches, gaps = batches_of(texts, held_out, tokenizer, settings)
+    say("Texts", f"{len(texts):,} in {len(batches.examples):,} pieces; {len(held_out):,} held out of train")
 
-    import keras  # heavy imports wait until they are needed
+    from tfbert.training import run_facts  # heavy imports wait until they are needed
 
-    from tfbert import masked_lm, training
-
-    keras.utils.set_random_seed(settings.seed)
-    dropping = configs.with_dropout(config, settings)
-    model, weights_line = checkpoints.load_masked_lm(encoder.folder, dropping, device.policy)
-    begin(settings, model)
-    batch_size = settings.per_device_train_batch_size
-    batches = masked_lm.MaskedBatches(
-        train, batch_size, settings.max_seq_length, settings.seed, tokenizer, settings.mlm_probability
-    )
-    gaps = masked_lm.MaskedBatches(validation, batch_size, settings.max_seq_length, settings.seed, tokenizer)
-    total_steps = batches.steps(settings.num_train_epochs, settings.gradient_accumulation_steps)
-    settings.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
-    settings.save_steps = settings.save_steps or settings.eval_steps
-    masked_lm.compile_model(model, training.new_optimizer(model, settings, total_steps), device.xla)
-    say("Weights", weights_line)
-    say("Texts", f"{len(texts):,} in {len(train):,} pieces; {len(held_out):,} held out of train")
-    say("Steps", f"{total_steps:,} of {batch_size} pieces")
-
-    facts = training.run_facts(settings, settings.seed, encoder, data, batches)
-    progress = training.fit(
-        model, batches, lambda forward: masked_lm.evaluate(forward, gaps), settings, total_steps, facts
-    )
+    facts = run_facts(settings, settings.seed, encoder, data, batches)
+    model, progress = learn(encoder, config, batches, gaps, settings, device, facts)
     if progress.interrupted:
-        say("Stopped", f"after step {progress.step} of {total_steps}")
+        say("Stopped", f"after step {progress.step} of {progress.total_steps}")
         say("", "To go on: the same command with --resume_from_checkpoint last")
         return 130
     last = progress.last_validation()
+    done = facts | {
+        "command": shlex.join(["python", "pretrain.py", *(sys.argv[1:] if argv is None else argv)]),
+        "model_source": encoder.description,
+        "dataset_source": data.description,
+        "texts": len(texts),
+        "train_seconds": progress.train_seconds,
+        "validation_loss": last["validation_loss"],
+        "validation_accuracy": last["validation_accuracy"],
+    }
     with replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as staged:
         weights = pooler_weights(config["model_type"], encoder.folder) | get_weights(model)
         checkpoints.save_encoder(staged, weights, configs.masked_lm_config(config), tokenizer)
         write_json(staged / "history.json", progress.history)
         write_csv(staged / "history.csv", progress.history)
-        write_json(staged / "pretraining.json", facts | {
-            "command": shlex.join(["python", "pretrain.py", *(sys.argv[1:] if argv is None else argv)]),
-            "model_source": encoder.description,
-            "dataset_source": data.description,
-            "texts": len(texts),
-            "train_seconds": progress.train_seconds,
-            "validation_loss": last["validation_loss"],
-            "validation_accuracy": last["validation_accuracy"],
-        })  # fmt: skip
-    shutil.rmtree(Path(settings.output_dir, "checkpoints"))
+        write_json(staged / "pretraining.json", done)
+    shutil.rmtree(Path(settings.output_dir, "checkpoints"), ignore_errors=True)
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
     say("Time", f"{clock(progress.train_seconds)} of training")
     say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
+
+
+def batches_of(texts, held_out, tokenizer, settings):
+    """What is learnt from, and gaps in held-out texts, which stay the same: two MaskedBatches."""
+    from tfbert.masked_lm import MaskedBatches
+
+    encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
+    train = Examples.chunked(texts, encoder, "tokenizing train")
+    validation = Examples.chunked(held_out, encoder, "tokenizing validation")
+    sizes = settings.per_device_train_batch_size, settings.max_seq_length, settings.seed, tokenizer
+    return MaskedBatches(train, *sizes, settings.mlm_probability), MaskedBatches(validation, *sizes)
+
+
+def learn(encoder, config, batches, gaps, settings, device, facts):
+    """Trains the encoder and its head: the model, and the Progress."""
+    import keras
+
+    from tfbert import masked_lm, training
+
+    keras.utils.set_random_seed(settings.seed)
+    dropping = configs.with_dropout(config, settings)
+    model, weights_line = masked_lm.load_masked_lm(encoder.folder, dropping, device.policy)
+    begin(settings, model)
+    total_steps = batches.steps(settings.num_train_epochs, settings.gradient_accumulation_steps)
+    masked_lm.compile_model(model, training.new_optimizer(model, settings, total_steps), device.xla)
+    say("Weights", weights_line)
+    say("Steps", f"{total_steps:,} of {batches.batch_size} pieces")
+    return model, training.fit(
+        model, batches, lambda forward: masked_lm.evaluate(forward, gaps), settings, total_steps, facts
+    )
 
 
 def pooler_weights(kind, folder):

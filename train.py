@@ -8,7 +8,6 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 """
 
 import contextlib
-import shlex
 import shutil
 import sys
 import time
@@ -60,6 +59,7 @@ class Run:
     history: tuple = ()
     step: int = 0
     interrupted: bool = False
+    strengths: tuple = ()  # C of the regressions of --method features
 
 
 def learn(job):
@@ -119,10 +119,10 @@ def fit_features(job, model, seed):
 
     started = time.perf_counter()
     model.compile(jit_compile=False)
-    job.strengths = features.fit_head(model, job.train, job.settings, seed)
+    strengths = features.fit_head(model, job.train, job.settings, seed)
     seconds = time.perf_counter() - started
     scores = training.evaluation_of(job.validation, job.settings, job.metric)(model.predict_on_batch)
-    return Run(seed, model.get_weights(), scores[job.metric], seconds)
+    return Run(seed, model.get_weights(), scores[job.metric], seconds, strengths=strengths)
 
 
 def median_run(runs):
@@ -153,7 +153,8 @@ def calibrate(job, model):
 
 def save(job, model, saved):
     """Puts the model into --output_dir in one step: Hugging Face files, ONNX, history."""
-    from tfbert.onnx_export import export_onnx, largest_difference
+    from tfbert.onnx_export import export_onnx
+    from tfbert.predicting import onnx_model
     from tfbert.weights import get_weights
 
     some = job.validation.batch(range(min(8, len(job.validation))), job.settings.max_seq_length)
@@ -162,7 +163,7 @@ def save(job, model, saved):
         onnx = staged / "onnx" / "model.onnx"
         onnx.parent.mkdir()
         export_onnx(model, onnx)
-        difference = largest_difference(onnx, model, some)
+        difference = abs(onnx_model(staged)(some) - model.predict_on_batch(some)).max()
         if not difference < 1e-3:
             print(f"WARNING: the ONNX model differs by {difference:.1g} and is left out; infer.py will use Keras")
             shutil.rmtree(onnx.parent)
@@ -172,19 +173,13 @@ def save(job, model, saved):
 
 def test(job, model, runs, saved):
     """Evaluates all runs on the test split, which nothing has read before, and writes the report."""
-    from tfbert import evaluation, reporting, training
+    from tfbert import evaluation, reporting
 
-    settings, splits, labels, reading = job.settings, job.splits, job.test.labels, job.config["tfbert"]
-    temperature, thresholds = reading["temperature"], reading.get("thresholds", 0.5)
+    splits, labels, settings = job.splits, job.test.labels, job.settings
+    temperature, thresholds = job.config["tfbert"]["temperature"], job.config["tfbert"].get("thresholds", 0.5)
     with job.stopwatch("evaluating"):
         print(f"Evaluating on {len(job.test):,} {job.task.unit} ...", flush=True)
-        scores = []
-        for each in sorted(runs, key=lambda run: run is saved):  # the saved one last: the model keeps its weights
-            model.set_weights(each.weights)
-            logits = training.predict(model.predict_on_batch, job.test, settings)
-            value = evaluation.score(job.metric, evaluation.decided(logits, job.several), labels)
-            scores.append({"seed": each.seed, job.metric: value, f"validation_{job.metric}": each.validation_score,
-                           "train_seconds": each.train_seconds})  # fmt: skip
+        scores, logits = scores_of_runs(job, model, runs, saved)
         if job.several:
             metrics = evaluation.evaluate_several(logits, labels, splits.label_names, temperature, thresholds)
         else:
@@ -197,9 +192,39 @@ def test(job, model, runs, saved):
         print(f"Training the TF-IDF baseline on the same {job.task.unit} ...", flush=True)
         texts = list(keys_of(splits.train)), list(keys_of(splits.test))
         metrics |= evaluation.baselines(job.metric, *texts, job.train.labels, labels)
-    metrics |= {
-        "metric": job.metric,
-        "seeds": sorted(scores, key=lambda row: row["seed"]),
+    metrics |= facts(job, saved) | {"metric": job.metric, "seeds": scores}
+    plots, report = results_paths(settings.output_dir)
+    mistakes = evaluation.worst_mistakes(logits / temperature, job.test, texts[1], splits.label_names, thresholds)
+    record = reporting.Record(job, metrics, saved.history, logits, mistakes, saved.strengths)
+    reporting.write_all(plots, report, record)
+    print()
+    if len(runs) > 1:
+        say("Seeds", evaluation.mean_and_deviation(job.metric, [row[job.metric] for row in scores])
+            + f" over {len(runs)} seeds; saved is seed {saved.seed}, the median on held-out texts")  # fmt: skip
+    for line in reporting.headline(metrics, job.task):
+        say(*line)
+    say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))
+    say("Results", f"{settings.output_dir}/, {plots}/, {report}")
+    say("Try", job.infer_command)
+
+
+def scores_of_runs(job, model, runs, saved):
+    """What each run reaches on the test split, a list of dicts, and the logits of the saved one, float32 (N, L)."""
+    from tfbert import evaluation, training
+
+    scores = []
+    for each in sorted(runs, key=lambda run: run is saved):  # the saved one last: the model keeps its weights
+        model.set_weights(each.weights)
+        logits = training.predict(model.predict_on_batch, job.test, job.settings)
+        value = evaluation.score(job.metric, evaluation.decided(logits, job.several), job.test.labels)
+        scores.append({"seed": each.seed, job.metric: value, f"validation_{job.metric}": each.validation_score,
+                       "train_seconds": each.train_seconds})  # fmt: skip
+    return sorted(scores, key=lambda row: row["seed"]), logits
+
+
+def facts(job, saved):
+    """What metrics.json says of a run beside its scores."""
+    return {
         "n_train": len(job.train),
         "n_validation": len(job.validation),
         "n_test": len(job.test),
@@ -214,21 +239,8 @@ def test(job, model, runs, saved):
         "dataset_source": job.data.description,
         "device": job.device.description,
         "precision": job.device.precision,
-        "settings": vars(settings),
+        "settings": vars(job.settings),
     }
-    plots, report = results_paths(settings.output_dir)
-    mistakes = evaluation.worst_mistakes(logits / temperature, job.test, texts[1], splits.label_names, thresholds)
-    reporting.write_all(plots, report, reporting.Record(job, metrics, saved.history, logits, mistakes))
-    print()
-    if len(runs) > 1:
-        say("Seeds", evaluation.mean_and_deviation(job.metric, [row[job.metric] for row in metrics["seeds"]])
-            + f" over {len(runs)} seeds; saved is seed {saved.seed}, the median on held-out texts")  # fmt: skip
-    for line in reporting.headline(metrics, job.task):
-        say(*line)
-    say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))
-    say("Results", f"{settings.output_dir}/, {plots}/, {report}")
-    model_dir = "" if settings.output_dir == "output" else f"--model_dir {shlex.quote(settings.output_dir)} "
-    say("Try", f'python infer.py {model_dir}"{job.task.example}"')
 
 
 if __name__ == "__main__":

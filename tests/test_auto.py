@@ -68,3 +68,19 @@ def test_a_missing_model_is_a_clear_error():
 
     with pytest.raises(UserError, match="there is no such folder"):
         TFAutoModelForSequenceClassification.from_pretrained("./nowhere")
+
+
+def test_a_new_head_leaves_the_thresholds_of_the_old_labels_behind(tmp_path):
+    import json
+    import shutil
+
+    from tfbert import TFAutoModelForSequenceClassification
+    from tfbert.configs import read_config
+
+    folder = shutil.copytree(FIXTURES / "tiny_bert", tmp_path / "several")
+    names = {"id2label": {0: "joy", 1: "fear", 2: "trust"}, "problem_type": "multi_label_classification"}
+    reading = {"tfbert": {"temperature": 2.0, "thresholds": [0.5, 0.4, 0.3], "truncation": "tail"}}
+    (folder / "config.json").write_text(json.dumps(read_config(folder) | names | reading))
+    model = TFAutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    model.save_pretrained(tmp_path / "new")
+    assert read_config(tmp_path / "new")["tfbert"] == {"truncation": "tail"} and model.config.num_labels == 2

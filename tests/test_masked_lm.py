@@ -7,10 +7,10 @@ from conftest import ENCODERS, FIXTURES
 
 from tfbert import masked_lm
 from tfbert.batches import Examples, TextEncoder
-from tfbert.checkpoints import load_classifier, load_masked_lm, load_tokenizer
+from tfbert.checkpoints import load_classifier, load_tokenizer
 from tfbert.configs import read_config
 from tfbert.errors import UserError
-from tfbert.masked_lm import NO_PLACE, MaskedBatches
+from tfbert.masked_lm import NO_PLACE, MaskedBatches, load_masked_lm
 from tfbert.predicting import Predictor
 from tfbert.weights import read_weights
 

@@ -23,6 +23,12 @@ def test_json_files_work_too(tmp_path):
     assert settings.seed == 7 and settings.save_steps is None
 
 
+def test_on_and_off_mean_in_yaml_what_they_say(tmp_path):
+    for word in ("on", "off", "auto"):
+        (tmp_path / "run.yaml").write_text(f"xla: {word}\n")
+        assert parse(TrainSettings, [str(tmp_path / "run.yaml")]).xla == word
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -51,6 +57,8 @@ def test_a_wrong_argument_is_one_clear_line(arguments, message):
         ("a: [", "cannot read the settings file"),
         ("seed: true", "--seed True: must be a whole number"),
         ("overwrite_output_dir: 3", "must be true or false"),
+        ("label_column: [joy, fear]", "--label_column ['joy', 'fear']: must be text"),
+        ("output_dir: true", "--output_dir True: must be text"),
     ],
 )
 def test_a_wrong_settings_file_is_one_clear_line(tmp_path, text, message):

@@ -105,6 +105,19 @@ def test_pairs_of_texts_are_learnt(pairs):
     assert (output / "onnx/model.onnx").exists()  # it gives Keras's logits, for the second texts' types too
 
 
+@pytest.mark.parametrize("name", ["tiny_distilbert", "tiny_mpnet"])
+def test_pairs_for_encoders_without_types(name, tmp_path, capsys):
+    texts = reviews(80, 9)[0]
+    path = write(tmp_path / "pairs.csv", ["one", "two", "label"],
+                 [[*pair, "xy"[n % 2]] for n, pair in enumerate(zip(texts[:40], texts[40:]))])  # fmt: skip
+    output = tmp_path / "model"
+    fit(FIXTURES / name, output, "--train_file", path, "--text_column", "one", "--text_pair_column", "two", epochs=1)
+    assert (output / "onnx/model.onnx").exists()
+    command = f'python infer.py --model_dir {output} "One of your texts." "One of your texts."'
+    assert command in " ".join(capsys.readouterr().out.split()) and command in (output / "README.md").read_text()
+    assert Predictor(output)(["a film"], ["a plot"])[0]["label"] in ("x", "y")
+
+
 def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
     output, _ = pairs
     one, other = "the film was good", f"the plot was {BAD[0]}"
@@ -152,6 +165,20 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     scaled = StandardScaler().fit_transform(features)
     expected = LogisticRegression(C=strengths[0], max_iter=1000).fit(scaled, labels).predict_proba(scaled)
     np.testing.assert_allclose(softmax(features @ kernel + bias), expected, atol=2e-3)
+
+
+def test_features_weigh_labels_alike_where_asked(untrained, tmp_path):
+    texts, labels = reviews(400, 6)
+    rows = [[text, "praise" if label else "blame"] for n, (text, label) in enumerate(zip(texts, labels))
+            if not label or n % 20 == 1]  # fmt: skip
+    rows = [[" ".join(text.split()[:4]), label] for text, label in rows]
+    path = write(tmp_path / "rare.csv", ["text", "label"], rows)
+    recalls = []
+    for weights in ("none", "balanced"):
+        metrics = fit(untrained, tmp_path / weights, "--train_file", path, "--method", "features",
+                      "--class_weights", weights)  # fmt: skip
+        recalls.append(metrics["per_class"]["praise"]["recall"])
+    assert recalls[1] > recalls[0]
 
 
 def test_features_of_several_labels(untrained, tmp_path):

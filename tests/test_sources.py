@@ -143,7 +143,7 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
         if manner == "answers 500":
             return self.answer(500, b"")
         if self.path.startswith("/api/models/someone/model"):
-            names = ("config.json", "model.safetensors")
+            names = ("config.json", "pytorch_model.bin" if manner == "holds no weights" else "model.safetensors")
             files = [{"rfilename": name, "type": "file", "path": name, "size": 1, "oid": name} for name in names]
             if "/tree/" in self.path:
                 return self.answer(200, json.dumps(files).encode())
@@ -206,13 +206,14 @@ def test_a_hub_that_works_is_used(tmp_path):
         ("answers 500", "the Hub answers with error 500"),
         ("hangs", "the Hub does not answer within 5 s|the Hub cannot be reached"),
         ("cuts downloads", "the Hub failed"),
+        ("holds no weights", r"holds none of model\*.safetensors, tf_model.h5"),
     ],
 )
 def test_a_hub_that_fails_is_one_line_and_leaves_nothing(manner, message, tmp_path):
     import re
 
     seconds, code, said = ask_hub(manner, tmp_path)
-    assert code == 2 and re.search(f"error: --model_name_or_path someone/model: .*({message})", said), said
+    assert code == 2 and re.search(f"error: --model_name_or_path someone/model:? .*({message})", said), said
     assert not list(tmp_path.rglob("*.incomplete")) and not list(tmp_path.rglob("model.safetensors"))
 
 

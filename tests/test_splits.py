@@ -95,6 +95,13 @@ def test_spellings_of_one_label_are_one_label(tmp_path):
     assert load(train_file=str(train), test_file=str(test)).label_names == ["false", "true"]
 
 
+def test_a_label_that_is_too_rare_to_test_is_no_fault_of_a_flag(tmp_path):
+    rows = "".join(f"text {n},{'b' if n == 7 else 'a'}\n" for n in range(60))
+    (tmp_path / "own.csv").write_text("text,label\n" + rows)
+    with pytest.raises(UserError, match="the texts drawn by --seed to (test|train) on are all a"):
+        load(train_file=str(tmp_path / "own.csv"))
+
+
 def test_class_numbers_are_sorted_as_numbers(tmp_path):
     rows = [["text", "label"], *([f"text {n}", n % 12] for n in range(120))]
     assert load(train_file=write(tmp_path / "own.csv", rows)).label_names == [str(n) for n in range(12)]

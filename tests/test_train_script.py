@@ -73,22 +73,29 @@ def test_onnx_and_keras_agree(trained, tmp_path):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
-    from tfbert.onnx_export import export_onnx, largest_difference, quantize
+    from tfbert.onnx_export import export_onnx
+    from tfbert.predicting import onnx_model
 
     with np.load(FIXTURES / name / "golden.npz") as file:
         batch = {key: file[key].astype(np.int32) for key in ("input_ids", "attention_mask")}
+    batch["token_type_ids"] = np.arange(batch["input_ids"].shape[1]) % 2 * batch["attention_mask"]
     model, _ = load_classifier(FIXTURES / name)
     model.compile(jit_compile=False)
-    export_onnx(model, tmp_path / "model.onnx")
-    assert largest_difference(tmp_path / "model.onnx", model, batch) < 1e-5
-    quantize(tmp_path / "model.onnx", tmp_path / "model_quantized.onnx")
-    assert 1e-5 < largest_difference(tmp_path / "model_quantized.onnx", model, batch) < 0.2
+    path = tmp_path / "onnx" / "model.onnx"
+    path.parent.mkdir()
+    export_onnx(model, path)
+    expected = model.predict_on_batch(batch)
+    assert abs(onnx_model(tmp_path)(batch) - expected).max() < 1e-5
+    assert 1e-5 < abs(onnx_model(tmp_path, quantize=True)(batch) - expected).max() < 0.2
+    del batch["token_type_ids"]
+    assert abs(onnx_model(tmp_path)(batch) - model.predict_on_batch(batch)).max() < 1e-5
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_a_head_without_a_pooler_is_exported_and_saved(pooling, tmp_path):
     from tfbert.checkpoints import load_tokenizer, save_classifier
-    from tfbert.onnx_export import export_onnx, largest_difference
+    from tfbert.onnx_export import export_onnx
+    from tfbert.predicting import onnx_model
     from tfbert.weights import get_weights
 
     with np.load(FIXTURES / "tiny_bert" / "golden.npz") as file:
@@ -97,8 +104,10 @@ def test_a_head_without_a_pooler_is_exported_and_saved(pooling, tmp_path):
     model, line = load_classifier(FIXTURES / "tiny_bert", config)
     assert "left aside: bert" in line or "left aside: pooler" in line
     model.compile(jit_compile=False)
-    export_onnx(model, tmp_path / "model.onnx")
-    assert largest_difference(tmp_path / "model.onnx", model, batch) < 1e-5
+    path = tmp_path / "onnx" / "model.onnx"
+    path.parent.mkdir()
+    export_onnx(model, path)
+    assert abs(onnx_model(tmp_path)(batch) - model.predict_on_batch(batch)).max() < 1e-5
     tokenizer = load_tokenizer(FIXTURES / "tiny_bert", 64, config)
     save_classifier(tmp_path, get_weights(model), config, tokenizer)
     again, _ = load_classifier(tmp_path)
@@ -209,10 +218,11 @@ def test_what_stands_in_the_output_folder_is_not_lost(files, message, tmp_path):
     assert all((tmp_path / file).read_text() == "mine" for file in files)
 
 
-def test_a_model_is_not_overwritten_unasked(trained):
+@pytest.mark.parametrize("more", [[], ["--resume_from_checkpoint", "elsewhere/checkpoints/seed-42/step-00000003"]])
+def test_a_model_is_not_overwritten_unasked(more, trained):
     before = (trained / "tf_model.h5").read_bytes()
     with pytest.raises(UserError, match="--overwrite_output_dir"):
-        train.main(["--output_dir", str(trained)])
+        train.main(["--output_dir", str(trained), *more])
     assert (trained / "tf_model.h5").read_bytes() == before
 
 
@@ -237,7 +247,7 @@ def test_a_model_is_not_overwritten_unasked(trained):
         (["--resume_from_checkpoint", "last"], "holds no checkpoint"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, dataset_folder, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_line_and_leaves_no_model(arguments, message, dataset_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     known = ["--model_name_or_path", str(FIXTURES / "tiny_bert"), "--dataset_name", str(dataset_folder)]
     sizes = ["--max_seq_length", "64", "--validation_samples", "40", "--output_dir", str(tmp_path / "new")]
@@ -352,6 +362,11 @@ def test_a_bad_file_is_one_line(model, capsys, tmp_path, name, content, message)
 def test_a_review_without_words_is_one_line(model, capsys, text, message):
     assert run(lambda: infer.main([*model, text])) == 2
     assert message in capsys.readouterr().err
+
+
+def test_standard_input_goes_with_no_other_text(model, capsys):
+    assert run(lambda: infer.main([*model, "a good film", "-"])) == 2
+    assert "give it alone" in capsys.readouterr().err
 
 
 def test_without_a_model_train_py_is_named(capsys, tmp_path):

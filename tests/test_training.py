@@ -186,7 +186,10 @@ def test_cross_entropies_equal_keras():
 
 
 def one_step(tmp_path, data, rows, steps=1, **changes):
-    """The weights after one update of the tiny BERT with all of `rows`, in as many parts as there are `steps`."""
+    """The tiny BERT's weights before and after one update with all of `rows`, and Adam's momentums.
+
+    The rows come in as many parts as there are `steps`.
+    """
     keras.utils.set_random_seed(3)
     config = read_config(FIXTURES / "tiny_bert") | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     model, _ = load_classifier(train.encoder, config | {"classifier_dropout": 0.0})
@@ -195,19 +198,23 @@ def one_step(tmp_path, data, rows, steps=1, **changes):
     training.compile_model(model, chosen, 10_000, False)
     for part in np.split(rows, steps):
         model.train_on_batch(data[0].batch(part, 64), data[0].labels[part])
-    return before, get_weights(model)
+    return before, get_weights(model), [np.asarray(each) for each in model.optimizer._momentums]
 
 
 def test_accumulated_gradients_equal_those_of_the_whole_batch(data, tmp_path):
     rows = np.arange(32)
-    (before, whole), (_, parts) = (one_step(tmp_path, data, rows, steps) for steps in (1, 4))
+    (before, whole, momentums), (_, parts, others) = (
+        one_step(tmp_path, data, rows, steps, max_grad_norm=1e9) for steps in (1, 4)
+    )
     for name in whole:
         np.testing.assert_allclose(parts[name], whole[name], atol=2e-5, err_msg=name)
+    for one, other in zip(momentums, others):  # Adam's first update is the same for any multiple of the gradient
+        np.testing.assert_allclose(other, one, atol=1e-5 * np.abs(one).max() + 1e-9)
     assert np.abs(whole["classifier.weight"] - before["classifier.weight"]).max() > 1e-3
 
 
 def test_lower_layers_learn_more_slowly(data, tmp_path):
-    before, after = one_step(tmp_path, data, np.arange(32), layerwise_lr_decay=0.5, weight_decay=0.0)
+    before, after, _ = one_step(tmp_path, data, np.arange(32), layerwise_lr_decay=0.5, weight_decay=0.0)
     # AdamW's first update is the learning rate itself, whatever the gradient
     moved = {name: np.abs(after[name] - before[name]).max() for name in after}
     assert moved["classifier.weight"] == pytest.approx(0.01, rel=0.01)

@@ -105,7 +105,7 @@ class TextEncoder:
 
 
 class Examples:
-    """The token ids and labels of a split; the ids stay in memory-mapped Arrow.
+    """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
 
     lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
     may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart.
@@ -128,7 +128,7 @@ class Examples:
 
     @classmethod
     def tokenized(cls, dataset, encoder, description):
-        """Tokenizes a `datasets.Dataset` of splits.Splits, or finds that done in the cache."""
+        """Tokenizes a `datasets.Dataset` of splits.Splits, or finds that done in the cache of `datasets`."""
         from datasets import Features, List, Value, enable_progress_bars
 
         enable_progress_bars()

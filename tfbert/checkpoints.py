@@ -8,15 +8,13 @@ from tokenizers.models import WordPiece
 from tfbert.configs import model_config, read_config
 from tfbert.errors import UserError
 from tfbert.files import write_json
+from tfbert.sources import VOCABULARIES
 from tfbert.weights import LAYOUTS, LEFT_ASIDE, entries, read_weights, set_weights, write_h5, write_safetensors
 
 # what train.py leaves in its output folder; anything else there is the user's and is kept
 OUTPUT_FILES = {"tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
                 "special_tokens_map.json", "added_tokens.json", "pytorch", "onnx", "metrics.json", "README.md",
                 "history.csv", "history.json"}  # fmt: skip
-
-
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 
 def load_classifier(folder, config=None, policy="float32"):
@@ -26,14 +24,6 @@ def load_classifier(folder, config=None, policy="float32"):
     policy: a Keras dtype policy. Raises UserError as the parts above do.
     """
     model = new_classifier(config or read_config(folder), policy, folder)
-    return model, fill(model, folder)
-
-
-def load_masked_lm(folder, config=None, policy="float32"):
-    """As load_classifier, but a MaskedLanguageModel."""
-    from tfbert.masked_lm import MaskedLanguageModel
-
-    model = new_model(MaskedLanguageModel, config or read_config(folder), policy, folder)
     return model, fill(model, folder)
 
 
@@ -106,16 +96,15 @@ def load_tokenizer(folder, max_seq_length, config):
     """
     import transformers
 
-    if not any(Path(folder, name).exists() for name in TOKENIZER_FILES):
+    if not any(Path(folder, name).exists() for name in VOCABULARIES):
         raise UserError(f"{folder} holds no tokenizer: neither tokenizer.json nor vocab.txt")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # the library raises what its parsers raise
         raise UserError(f"cannot read the tokenizer in {folder}: {error}") from error
-    if len(tokenizer) > config["vocab_size"]:
-        raise UserError(
-            f"{folder}: {len(tokenizer)} tokens, but config.json has a vocab_size of {config['vocab_size']}"
-        )
+    entries_of_model = model_config(config, folder).vocab_size
+    if len(tokenizer) > entries_of_model:
+        raise UserError(f"{folder}: {len(tokenizer)} tokens, but config.json has a vocab_size of {entries_of_model}")
     for leftover in ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id"):
         tokenizer.init_kwargs.pop(leftover, None)
     tokenizer.model_max_length = max_seq_length

@@ -128,29 +128,15 @@ def model_config(config, source="config.json"):
     values = {name: config[called] for name, called in names.items() if config.get(called) is not None}
     values = DEFAULTS.get(kind, {}) | values
     values.setdefault("classifier_dropout", values.get("hidden_dropout_prob", 0.1))
-    labels = values.pop("id2label", None)
-
-    def must(holds, rule):
-        if not holds:
-            raise UserError(f"{source}: {rule}")
-
     for name, value in values.items():
-        said = f"{names[name]} is {value!r}, not a"
+        said = f"{source}: {names[name]} is {value!r}, not a"
         if name in SIZES:
             least = 0 if name in ("type_vocab_size", "pad_token_id") else 1
             must(type(value) is int and value >= least, f"{said} whole number from {least} on")
         elif name in SHARES:
             must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
             values[name] = float(value)
-    if not labels:
-        count = config.get("num_labels") or 2
-        must(type(count) is int and 1 <= count <= 100_000, f"num_labels is {count!r}")
-        labels = {number: f"LABEL_{number}" for number in range(count)}
-    must(
-        isinstance(labels, dict) and sorted(map(str, labels)) == sorted(map(str, range(len(labels)))),
-        "id2label must name the labels 0, 1, ...",
-    )
-    values["id2label"] = {int(number): str(labels[number]) for number in sorted(labels, key=int)}
+    values["id2label"] = labels_of(values.pop("id2label", None), config, source)
     values |= CONSTANTS[kind]
     if kind == "roberta":
         values["position_offset"] = values["pad_token_id"] + 1
@@ -158,29 +144,51 @@ def model_config(config, source="config.json"):
         values["embedding_size"] = None
     values["pooling"] = reading_config(config, source)["pooling"]
     result = ModelConfig(**values)
-    must(
-        result.max_length > 2,
-        f"{result.max_position_embeddings} positions are too few for a pad_token_id of {result.pad_token_id}",
-    )
-    must(result.hidden_act in ACTIVATIONS, f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}")
-    must(
-        result.problem_type in (SINGLE_LABEL, MULTI_LABEL),
-        f"problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}",
-    )
-    must(result.problem_type == MULTI_LABEL or result.num_labels > 1, "one label only; a classifier needs two")
-    must(
-        config.get("position_embedding_type", "absolute") == "absolute" and not config.get("is_decoder"),
-        "relative positions and decoders are not supported",
-    )
-    must(
-        config.get("num_hidden_groups", 1) == config.get("inner_group_num", 1) == 1,
-        "more than one group of layers (num_hidden_groups, inner_group_num) is not supported",
-    )
-    must(
-        result.hidden_size % result.num_attention_heads == 0,
-        f"{result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads",
-    )
+    check(result, config, source)
     return result
+
+
+def must(holds, rule):
+    if not holds:
+        raise UserError(rule)
+
+
+def labels_of(id2label, config, source):
+    """{number: name} of a config.json dict, whose id2label may be missing."""
+    if not id2label:
+        count = config.get("num_labels") or 2
+        must(type(count) is int and 1 <= count <= 100_000, f"{source}: num_labels is {count!r}")
+        return {number: f"LABEL_{number}" for number in range(count)}
+    must(
+        isinstance(id2label, dict) and sorted(map(str, id2label)) == sorted(map(str, range(len(id2label)))),
+        f"{source}: id2label must name the labels 0, 1, ...",
+    )
+    return {int(number): str(id2label[number]) for number in sorted(id2label, key=int)}
+
+
+def check(result, config, source):
+    """Raises UserError where a ModelConfig cannot be built; config: the config.json dict that it was made of."""
+    rules = {
+        f"{result.max_position_embeddings} positions are too few for a pad_token_id of {result.pad_token_id}": (
+            result.max_length > 2
+        ),
+        f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}": result.hidden_act in ACTIVATIONS,
+        f"problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}": (
+            result.problem_type in (SINGLE_LABEL, MULTI_LABEL)
+        ),
+        "one label only; a classifier needs two": result.problem_type == MULTI_LABEL or result.num_labels > 1,
+        "relative positions and decoders are not supported": (
+            config.get("position_embedding_type", "absolute") == "absolute" and not config.get("is_decoder")
+        ),
+        "more than one group of layers (num_hidden_groups, inner_group_num) is not supported": (
+            config.get("num_hidden_groups", 1) == config.get("inner_group_num", 1) == 1
+        ),
+        f"{result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads": (
+            result.hidden_size % result.num_attention_heads == 0
+        ),
+    }
+    for rule, holds in rules.items():
+        must(holds, f"{source}: {rule}")
 
 
 def reading_config(config, source="config.json"):
@@ -221,7 +229,8 @@ def reading_config(config, source="config.json"):
 def classifier_config(config, label_names, problem_type, settings=None, pair=False):
     """A copy of a config.json dict, for a classifier with these labels.
 
-    settings: of the training; its dropouts replace the encoder's, and "tfbert" says how texts are cut and pooled.
+    settings: of the training; its dropouts replace the encoder's, and "tfbert" says how texts are cut and pooled;
+    without them these stay as they are.
     pair: whether it labels pairs of texts.
     """
     config = {name: value for name, value in config.items() if name not in ("_name_or_path", "torch_dtype", "dtype")}
@@ -237,6 +246,9 @@ def classifier_config(config, label_names, problem_type, settings=None, pair=Fal
                             "head_share": settings.head_share, "pooling": settings.pooling}  # fmt: skip
         if pair:
             config["tfbert"]["pair"] = True
+    elif "tfbert" in config:
+        of_old_labels = ("temperature", "thresholds")
+        config["tfbert"] = {name: value for name, value in config["tfbert"].items() if name not in of_old_labels}
     return config
 
 

@@ -29,6 +29,10 @@ class Device:
     team: Team = ONE_DEVICE
 
     @property
+    def in_words(self):
+        return f"{self.description}, {self.precision} products, XLA {'on' if self.xla else 'off'}"
+
+    @property
     def policy(self):
         """The name of the Keras dtype policy."""
         return self.precision if self.precision == "float32" else f"mixed_{self.precision}"

@@ -1,11 +1,18 @@
 """What a user can mend is said in one line; everything else keeps its traceback."""
 
+import difflib
 import os
 import sys
 
 
 class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
+
+
+def nearest(name, known):
+    """The end of a message: which of `known` may have been meant, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def causes(error):

@@ -30,18 +30,19 @@ def fit_head(model, examples, settings, seed):
     vectors = Vectors(model)
     vectors.compile(jit_compile=False)
     features = predict(vectors.predict_on_batch, examples, settings)
-    kernel, bias, strengths = fit(features, examples.labels, seed, list(model.config.id2label.values()))
+    balanced = settings.class_weights == "balanced"
+    kernel, bias, strengths = fit(features, examples.labels, seed, list(model.config.id2label.values()), balanced)
     model.classifier.kernel.assign(kernel)
     model.classifier.bias.assign(bias)
     return strengths
 
 
-def fit(features, labels, seed, label_names):
+def fit(features, labels, seed, label_names, balanced=False):
     """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
 
-    features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L). Returns kernel, float32
-    (D, L), and bias, float32 (L,), for the features as they are, and the C of each regression. Raises UserError where
-    a label holds for no text or for all.
+    features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); balanced: whether all labels
+    weigh the same. Returns kernel, float32 (D, L), and bias, float32 (L,), for the features as they are, and the C of
+    each regression. Raises UserError where a label holds for no text or for all.
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -50,7 +51,8 @@ def fit(features, labels, seed, label_names):
     shares = (labels if labels.ndim == 2 else labels[:, None] == np.arange(len(label_names))).mean(axis=0)
     if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
         raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
-    fitted = [regression(scaled, column.astype(int), seed) for column in (labels.T if labels.ndim == 2 else [labels])]
+    columns = (labels.T if labels.ndim == 2 else labels[None]).astype(int)
+    fitted = [regression(scaled, column, seed, balanced) for column in columns]
     kernel = np.concatenate([each.coef_ for each in fitted])
     bias = np.concatenate([each.intercept_ for each in fitted])
     if labels.ndim == 1 and len(kernel) == 1:  # two labels: half of the difference for each
@@ -59,12 +61,12 @@ def fit(features, labels, seed, label_names):
     return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), [each.C for each in fitted]
 
 
-def regression(features, labels, seed):
+def regression(features, labels, seed, balanced):
     """A fitted LogisticRegression; where a label is too rare for folds, with scikit-learn's own C."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-    model = LogisticRegression(max_iter=1000)
+    model = LogisticRegression(max_iter=1000, class_weight="balanced" if balanced else None)
     if np.bincount(labels).min() < FOLDS:
         return model.fit(features, labels)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)

@@ -43,10 +43,11 @@ def write_csv(path, rows):
 
 @contextlib.contextmanager
 def replaced_folder(folder, owned=None):
-    """Yields an empty folder that takes the place of `folder` in one step when the block ends well.
+    """Yields an empty folder that takes the place of `folder` when the block ends well.
 
-    Whoever looks, or is killed, at any moment finds the old folder or the new one, whole. Where `owned` is
-    given, entries of the old folder that do not stand in it (a user's own files) are carried over.
+    On Linux in one step: whoever looks, or is killed, at any moment finds the old folder or the new one, whole. On
+    other systems, and for a mount point, entry by entry. Where `owned` is given, entries of the old folder that do not
+    stand in it (a user's own files) are carried over.
     """
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """A training job: what train.py's settings lead to, checked, completed and tokenized before TensorFlow has work."""
 
 import json
-import math
 import shlex
 import tempfile
 import time
@@ -43,7 +42,6 @@ class Job:
     validation: Examples
     test: Examples
     weights_line: str = ""
-    strengths: list | None = None  # C of the regressions of --method features
 
     @property
     def several(self):
@@ -53,6 +51,20 @@ class Job:
     @property
     def metric(self):
         return "f1_micro" if self.several else self.task.metric
+
+    @property
+    def encoder_name(self):
+        """In words, with what pretrain.py did to it."""
+        done = self.pretraining
+        return f"{done['model']} after masked language modelling" if done else self.encoder.name
+
+    @property
+    def infer_command(self):
+        """How infer.py is called with the result."""
+        folder = self.settings.output_dir
+        words = [] if folder == "output" else ["--model_dir", shlex.quote(folder)]
+        texts = 2 if "text_pair" in self.splits.train.column_names else 1
+        return " ".join(["python infer.py", *words, *[f'"{self.task.example}"'] * texts])
 
     def batches(self, seed):
         size = self.settings.per_device_train_batch_size * self.device.team.size
@@ -81,7 +93,7 @@ def prepare(settings, arguments, stack):
     check_team(settings, device.team)
     size = choose_size(settings, task, device, configs.model_config(config, encoder.folder if encoder else "new"))
     say("Task", f"{task.name}: {task.title}")
-    say("Device", f"{device.description}, {device.precision} products, XLA {'on' if device.xla else 'off'}")
+    say("Device", device.in_words)
     say("Data", data.description)
     with stopwatch("tokenizing"):
         splits = load_splits(task, data, settings)
@@ -108,8 +120,6 @@ def prepare(settings, arguments, stack):
         )  # fmt: skip
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
-    settings.eval_steps = settings.eval_steps or math.ceil(job.total_steps / 5)
-    settings.save_steps = settings.save_steps or settings.eval_steps
     describe(job)
     return job
 

@@ -11,6 +11,8 @@ from keras import ops
 
 from tfbert.batches import TrainBatches
 from tfbert.calibration import cross_entropies
+from tfbert.checkpoints import fill, new_model
+from tfbert.configs import read_config
 from tfbert.errors import UserError
 from tfbert.modeling import ACTIVATIONS, Encoder, dense
 
@@ -46,6 +48,12 @@ class MaskedLanguageModel(keras.Model):
         table = ops.cast(self.encoder.embeddings.word, self.compute_dtype)
         logits = ops.matmul(self.norm(self.transform(hidden)), ops.transpose(table))
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+
+
+def load_masked_lm(folder, config=None, policy="float32"):
+    """A MaskedLanguageModel with the weights in `folder`; else as checkpoints.load_classifier."""
+    model = new_model(MaskedLanguageModel, config or read_config(folder), policy, folder)
+    return model, fill(model, folder)
 
 
 class MaskedBatches(TrainBatches):

@@ -1,7 +1,5 @@
 """output/README.md, the model card of the Hugging Face Hub."""
 
-from pathlib import Path
-
 from tfbert.evaluation import METRICS
 from tfbert.files import write_text
 
@@ -28,16 +26,19 @@ def write_model_card(path, record):
     metrics, job, settings = record.metrics, record.job, record.job.settings
     metric = metrics["metric"]
     head = ["library_name: keras", "pipeline_tag: text-classification", "metrics:", f"- {METRICS[metric]}"]
-    if not job.encoder.is_local:
-        head.append(f"base_model: {metrics['model']}")
+    if job.pretraining and "(local" not in job.pretraining["model_source"]:
+        head.append(f"base_model: {job.pretraining['model']}")
+    elif not job.encoder.is_local:
+        head.append(f"base_model: {job.encoder.name}")
     if not job.data.is_local:
         head += ["datasets:", f"- {metrics['dataset']}"]
+    before = f"    {job.pretraining['command']}\n" if job.pretraining else ""
     text = (
         "---\n"
         + "\n".join(head)
         + "\n---\n"
         + f"""
-# {Path(metrics["model"]).name}, fine-tuned for {record.title}
+# {job.encoder_name.rsplit("/")[-1]}, fine-tuned for {record.title}
 
 Labels: {", ".join(job.splits.label_names)}. {METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
 {metrics[f"{metric}_low"]:.4f} to {metrics[f"{metric}_high"]:.4f}) on {metrics["n_test"]:,} {job.task.tested},
@@ -50,7 +51,7 @@ It reads at most {settings.max_seq_length} tokens of a text ({settings.truncatio
 
 Here, with the ONNX model in onnx/:
 
-    python infer.py --model_dir {settings.output_dir} "{job.task.example}"
+    {job.infer_command}
 
 With TensorFlow, from this project:
 
@@ -70,7 +71,7 @@ what training kept ({settings.truncation}).
 
 ## How it was made
 
-    {job.command}
+{before}    {job.command}
 
 Encoder: {job.encoder.description}. Data: {job.data.description}.
 All settings and figures are in metrics.json, the curves in history.csv.

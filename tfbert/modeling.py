@@ -83,7 +83,7 @@ class RelativePositionBias(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         place = np.arange(config.max_length)
-        self.bucket = self.bucket_of(place[None, :] - place[:, None])  # int32 (S, S) of query and key
+        self.bucket = self.bucket_of(place[None, :] - place[:, None])  # int64 (S, S) of query and key
 
     def bucket_of(self, distance):
         """Half of the buckets look back, half ahead; in each half, one a distance at first, then ever wider ones."""

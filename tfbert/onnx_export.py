@@ -26,6 +26,13 @@ class Graph:
         self.weights[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
+    def variable(self, variable):
+        return self.weight(variable.path, variable)
+
+    def product(self, x, layer):
+        """x times a linear layer's matrix."""
+        return self.add("MatMul", x, self.variable(layer.kernel))
+
     def add(self, operator, *inputs, outputs=1, domain="", **attributes):
         names = [f"{operator}_{len(self.nodes)}_{number}" for number in range(outputs)]
         self.nodes.append(helper.make_node(operator, inputs, names, domain=domain, **attributes))
@@ -46,65 +53,17 @@ class Graph:
 def export_onnx(model, path):
     """Writes a SequenceClassifier to `path`, its weights to a file beside it, which is mapped, not read, when used.
 
-    Inputs: input_ids, attention_mask (padding on the right only) and, for BERT, token_type_ids, int64 (B, S).
-    Output: logits, float32 (B, L).
+    Inputs: input_ids, attention_mask (padding on the right only) and, where the encoder has types, token_type_ids,
+    int64 (B, S). Output: logits, float32 (B, L).
     """
     config, encoder, graph = model.config, model.encoder, Graph()
     inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(config.type_vocab_size)
-    ids = {name: graph.add("Cast", name, to=TensorProto.INT32) for name in inputs}
-
-    def weight(variable):
-        return graph.weight(variable.path, np.asarray(variable))
-
-    def norm(operator, x, skip, layer, bias):
-        return graph.add(operator, x, skip, weight(layer.gamma), weight(layer.beta), weight(bias),
-                         domain=FUSED, epsilon=config.layer_norm_eps)  # fmt: skip
-
-    table = encoder.embeddings
-    x, lengths, _ = graph.add(
-        "EmbedLayerNormalization",
-        ids["input_ids"],
-        ids.get("token_type_ids", ""),
-        weight(table.word),
-        graph.weight("positions", np.asarray(table.position)[config.position_offset :]),
-        weight(table.token_type) if config.type_vocab_size else "",
-        weight(table.norm.gamma),
-        weight(table.norm.beta),
-        ids["attention_mask"],
-        outputs=3,
-        domain=FUSED,
-        epsilon=config.layer_norm_eps,
-    )
-    if table.project:
-        x = graph.add("Add", graph.add("MatMul", x, weight(table.project.kernel)), weight(table.project.bias))
-    if encoder.position_bias:
-        bias = position_bias(graph, encoder.position_bias)
+    x, lengths = embedded(graph, encoder.embeddings, config, inputs)
+    bias = position_bias(graph, encoder.position_bias) if encoder.position_bias else None
     for number in range(config.num_hidden_layers):
-        block = encoder.blocks[number % len(encoder.blocks)]
-        attention, heads = block.attention, {"domain": FUSED, "num_heads": config.num_attention_heads}
-        kernel, qkv_bias = weight(attention.qkv.kernel), weight(attention.qkv.bias)
-        if encoder.position_bias:  # Attention takes such a bias too, but not when it is quantized
-            qkv = graph.add("Split", graph.add("MatMul", x, kernel), outputs=3, axis=2)
-            attended = graph.add("MultiHeadAttention", *qkv, qkv_bias, lengths, bias, **heads)
-        else:
-            attended = graph.add("Attention", x, kernel, qkv_bias, lengths, **heads)
-        attended = graph.add("MatMul", attended, weight(attention.output_dense.kernel))
-        x = norm("SkipLayerNormalization", attended, x, block.attention_norm, attention.output_dense.bias)
-        hidden = graph.add("MatMul", x, weight(block.intermediate.kernel))
-        hidden = graph.activation(config.hidden_act, hidden, weight(block.intermediate.bias))
-        hidden = graph.add("MatMul", hidden, weight(block.output_dense.kernel))
-        x = norm("SkipLayerNormalization", hidden, x, block.output_norm, block.output_dense.bias)
+        x = transformed(graph, encoder.blocks[number % len(encoder.blocks)], config, x, lengths, bias)
+    add_head(graph, model, x)
 
-    if config.pooling == "mean":
-        pooled = mean_of_tokens(graph, x)
-    else:
-        pooled = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
-    if model.pooler:
-        pooled = graph.add("MatMul", pooled, weight(model.pooler.kernel))
-        pooled = graph.activation(config.pooler_act, pooled, weight(model.pooler.bias))
-    graph.nodes.append(
-        helper.make_node("Gemm", [pooled, weight(model.classifier.kernel), weight(model.classifier.bias)], ["logits"])
-    )
     signature = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs]
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", config.num_labels])
     onnx_graph = helper.make_graph(graph.nodes, "sequence_classifier", signature, [logits], graph.weights.values())
@@ -113,6 +72,63 @@ def export_onnx(model, path):
     weights = path.with_name(path.name + ".data")
     onnx.save(model, path, save_as_external_data=True, location=weights.name)
     weights.chmod(path.stat().st_mode)  # onnx lets only its owner read it
+
+
+def embedded(graph, layer, config, inputs):
+    """The names of the embedded texts, float (B, S, D), and of their lengths, int32 (B,)."""
+    ids = {name: graph.add("Cast", name, to=TensorProto.INT32) for name in inputs}
+    x, lengths, _ = graph.add(
+        "EmbedLayerNormalization",
+        ids["input_ids"],
+        ids.get("token_type_ids", ""),
+        graph.variable(layer.word),
+        graph.weight("positions", np.asarray(layer.position)[config.position_offset :]),
+        graph.variable(layer.token_type) if config.type_vocab_size else "",
+        graph.variable(layer.norm.gamma),
+        graph.variable(layer.norm.beta),
+        ids["attention_mask"],
+        outputs=3,
+        domain=FUSED,
+        epsilon=config.layer_norm_eps,
+    )
+    if layer.project:
+        x = graph.add("Add", graph.product(x, layer.project), graph.variable(layer.project.bias))
+    return x, lengths
+
+
+def transformed(graph, block, config, x, lengths, bias):
+    """The name of what a block makes of x, float (B, S, D)."""
+    attention, heads = block.attention, {"domain": FUSED, "num_heads": config.num_attention_heads}
+    qkv_bias = graph.variable(attention.qkv.bias)
+    if bias:  # Attention takes such a bias too, but not when it is quantized
+        qkv = graph.add("Split", graph.product(x, attention.qkv), outputs=3, axis=2)
+        attended = graph.add("MultiHeadAttention", *qkv, qkv_bias, lengths, bias, **heads)
+    else:
+        attended = graph.add("Attention", x, graph.variable(attention.qkv.kernel), qkv_bias, lengths, **heads)
+
+    def add_and_normalize(y, x, dense, norm):
+        weights = [graph.variable(each) for each in (norm.gamma, norm.beta, dense.bias)]
+        y = graph.product(y, dense)
+        return graph.add("SkipLayerNormalization", y, x, *weights, domain=FUSED, epsilon=config.layer_norm_eps)
+
+    x = add_and_normalize(attended, x, attention.output_dense, block.attention_norm)
+    hidden = graph.product(x, block.intermediate)
+    hidden = graph.activation(config.hidden_act, hidden, graph.variable(block.intermediate.bias))
+    return add_and_normalize(hidden, x, block.output_dense, block.output_norm)
+
+
+def add_head(graph, model, x):
+    """Pooling, pooler and classifier: adds the logits."""
+    config = model.config
+    if config.pooling == "mean":
+        pooled = mean_of_tokens(graph, x)
+    else:
+        pooled = graph.add("Gather", x, graph.weight("first_token", np.array(0)), axis=1)
+    if model.pooler:
+        pooled = graph.product(pooled, model.pooler)
+        pooled = graph.activation(config.pooler_act, pooled, graph.variable(model.pooler.bias))
+    weights = [graph.variable(each) for each in (model.classifier.kernel, model.classifier.bias)]
+    graph.nodes.append(helper.make_node("Gemm", [pooled, *weights], ["logits"]))
 
 
 def position_bias(graph, layer):
@@ -131,17 +147,6 @@ def mean_of_tokens(graph, x):
     weighed = graph.add("Mul", x, graph.add("Unsqueeze", mask, graph.weight("last", np.array([2]))))
     total = graph.add("ReduceSum", weighed, axis, keepdims=0)
     return graph.add("Div", total, graph.add("ReduceSum", mask, axis, keepdims=1))
-
-
-def largest_difference(path, model, batch):
-    """The largest distance between the logits of the ONNX model and the Keras model on a padded batch."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    feeds = {name: value.astype(np.int64) for name, value in batch.items()}
-    if model.config.type_vocab_size:
-        feeds.setdefault("token_type_ids", np.zeros_like(feeds["input_ids"]))
-    return float(np.abs(session.run(None, feeds)[0] - model.predict_on_batch(batch)).max())
 
 
 def quantize(source, target):

@@ -34,14 +34,15 @@ def check_output_dir(settings, owned, mark, model_file):
     if settings.resume_from_checkpoint == "last" and first not in unfinished:
         others = f" of {first}, only of {', '.join(sorted(unfinished))}" if unfinished else ""
         raise UserError(f"--resume_from_checkpoint last: {folder} holds no checkpoint{others}")
-    if not (settings.overwrite_output_dir or settings.resume_from_checkpoint):
-        if unfinished:
-            raise UserError(
-                f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
-                "or start again with --overwrite_output_dir"
-            )
-        if model_file in there:
-            raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
+    if settings.overwrite_output_dir:
+        return
+    if unfinished and not settings.resume_from_checkpoint:
+        raise UserError(
+            f"{folder}/ holds an unfinished run: go on with --resume_from_checkpoint last, "
+            "or start again with --overwrite_output_dir"
+        )
+    if model_file in there and not unfinished:
+        raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
 
 
 def begin(settings, model, seeds=1):

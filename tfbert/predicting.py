@@ -65,7 +65,7 @@ class Predictor:
         """Softmax, or a sigmoid for each label where several may hold, at the model's temperature; float64 (N, L)."""
         return (sigmoid if self.multi_label else softmax)(logits / self.temperature)
 
-    def __call__(self, texts, others=None, batch_size=32):
+    def __call__(self, texts, others=None, *, batch_size=32):
         """texts, and for a model of pairs others: lists of str. Returns what `label` returns."""
         token_ids, _, starts = self.encoder(texts, others)
         return self.label(token_ids, batch_size, starts)
@@ -97,13 +97,11 @@ def onnx_model(folder, quantize=False):
     except Exception as error:  # the library has an exception class for each of its status codes
         remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
         raise UserError(f"cannot read {path}: {error}; {remedy}") from error
-    names = {each.name for each in session.get_inputs()}
+    names = [each.name for each in session.get_inputs()]  # without token_type_ids where the encoder has no types
 
     def logits_of_batch(batch):
-        feeds = {name: value.astype(np.int64) for name, value in batch.items()}
-        if "token_type_ids" in names:
-            feeds.setdefault("token_type_ids", np.zeros_like(feeds["input_ids"]))
-        return session.run(["logits"], feeds)[0]
+        given = {"token_type_ids": np.zeros_like(batch["input_ids"])} | batch
+        return session.run(["logits"], {name: given[name].astype(np.int64) for name in names})[0]
 
     return logits_of_batch
 

@@ -1,6 +1,7 @@
 """What stands around the steps of a training run: progress lines, history, validation, checkpoints, an orderly stop."""
 
 import json
+import math
 import shutil
 import signal
 import time
@@ -27,6 +28,8 @@ class Progress(keras.callbacks.Callback):
         self.evaluate = evaluate
         self.settings = settings
         self.total_steps = total_steps
+        self.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
+        self.save_steps = settings.save_steps or self.eval_steps
         self.checkpoints = checkpoints  # the folder for them
         self.run_facts = run_facts
         self.team = team
@@ -38,7 +41,7 @@ class Progress(keras.callbacks.Callback):
         self.stop_asked = False  # by a signal, or because validation no longer improves
         self.interrupted = self.ended_early = False
         self.keeps_best = settings.load_best_model_at_end or bool(settings.early_stopping_patience)
-        self.best = None  # step, loss and weights of the best validation
+        self.best = None  # step, score and weights of the best validation
         self.window = Window()
 
     def on_train_begin(self, logs=None):
@@ -55,8 +58,8 @@ class Progress(keras.callbacks.Callback):
             self.first_step_seconds = time.perf_counter() - self.began
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         at_end = self.step == self.total_steps
-        validates = self.step % self.settings.eval_steps == 0 or at_end
-        saves = self.step % (self.settings.save_steps or self.total_steps) == 0 or at_epoch or at_end
+        validates = self.step % self.eval_steps == 0 or at_end
+        saves = self.step % self.save_steps == 0 or at_epoch or at_end
         if self.team.strategy:  # all machines stop at the same step
             stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
         else:

@@ -1,5 +1,6 @@
 """training_report.md, and all that a finished run leaves to read."""
 
+import contextlib
 import importlib.metadata
 import platform
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Record:
     history: list
     logits: np.ndarray  # of the test texts, float (N, L), without temperature
     mistakes: list  # what evaluation.worst_mistakes gives
+    strengths: list  # C of the regressions of --method features
 
     @property
     def title(self):
@@ -90,7 +92,7 @@ def summary(record):
             "calibration error", "training, s"]  # fmt: skip
     second = "f1_macro" if metric == "f1_micro" else "f1"
     rows = [
-        [encoder_name(job), shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
+        [job.encoder_name, shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
          f"{metrics['train_seconds']:.0f}"],
         ["TF-IDF + logistic regression", shown(f"baseline_{metric}"), "here", *[""] * 4,
          f"{metrics['baseline_seconds']:.0f}"],
@@ -137,8 +139,6 @@ def thresholds(metrics):
 
 def what_was_done(record):
     metrics, job = record.metrics, record.job
-    software = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    device = f"{job.device.description}, {job.device.precision} products, XLA {'on' if job.device.xla else 'off'}"
     held_out = "" if job.settings.validation_file else "held out of train "
     rows = [
         ["encoder", f"{job.encoder.description}; {job.weights_line}"],
@@ -148,11 +148,11 @@ def what_was_done(record):
          f"{metrics['n_test']:,} to test; the test part was read once, at the end"],
         *[["note", note] for note in job.splits.notes],
         ["job", job.size],
-        ["device", f"{device}; evaluated in float32"],
+        ["device", f"{job.device.in_words}; evaluated in float32"],
         ["started", job.started],
         ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in metrics["durations"].items())],
         ["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"],
-        ["software", f"{software}, Python {platform.python_version()}"],
+        ["software", versions()],
     ]  # fmt: skip
     settings = [[f"`--{name}`", f"`{value}`"] for name, value in vars(job.settings).items()]
     return [
@@ -161,9 +161,18 @@ def what_was_done(record):
     ]  # fmt: skip
 
 
+def versions():
+    """Of Python and of the packages that are installed: tensorflow-cpu, for one, is not tensorflow."""
+    words = []
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            words.append(f"{name} {importlib.metadata.version(name)}")
+    return ", ".join([*words, f"Python {platform.python_version()}"])
+
+
 def curves(record):
-    if record.job.strengths:
-        chosen = ", ".join(f"{strength:g}" for strength in record.job.strengths)
+    if record.job.settings.method == "features":
+        chosen = ", ".join(f"{strength:g}" for strength in record.strengths)
         return ["## How it learnt", "",
                 "The encoder stayed as it is; logistic regression learnt from its standardized vectors. "
                 f"Regularization chosen by cross-validation: C = {chosen}."]  # fmt: skip
@@ -236,12 +245,6 @@ def most_confident_mistakes(record):
     return ["## The most confident mistakes", "", *mistakes(record.mistakes, record.job.settings.excerpt_words)]
 
 
-def encoder_name(job):
-    """In words, with what pretrain.py did to it."""
-    done = job.pretraining
-    return f"{done['model']} after masked language modelling" if done else job.encoder.name
-
-
 def training_time(record):
     """In words, with masked language modelling before it where there was some."""
     time = f"{clock(record.metrics['train_seconds'])} of training"
@@ -293,11 +296,13 @@ def mistakes(rows, excerpt_words):
 
 
 def excerpt(text, words):
-    """The end of a text, where a review says most, as it may stand in a Markdown table."""
+    """The end of a text, where a review says most, as it may stand in Markdown."""
     kept = text.replace("<br />", " ").split()
     start = "... " if len(kept) > words else ""
-    return start + " ".join(kept[-words:]).replace("|", "\\|").replace("<", "&lt;")
+    return start + " ".join(kept[-words:]).replace("<", "&lt;")
 
 
 def table(head, rows):
+    """Lines of Markdown. head, rows: lists of str."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]

@@ -6,7 +6,6 @@ an error that names the nearest right one.
 
 import argparse
 import dataclasses
-import difflib
 import json
 import types
 import typing
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.configs import POOLINGS, SCRATCH, TRUNCATIONS
-from tfbert.errors import UserError
+from tfbert.errors import UserError, nearest
 from tfbert.reading import is_utf8
 
 
@@ -61,12 +60,14 @@ class RunSettings:
     )
     max_train_samples: int | None = option(None, "train on this many texts, drawn by --seed", at_least=8)
     validation_samples: int | None = option(None, "held out of train for the curves; default: 1 in 25", at_least=2)
-    max_seq_length: int | None = option(None, "tokens per text; default: the task's", at_least=8)
+    max_seq_length: int | None = option(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
 
     # how it learns
-    num_train_epochs: float | None = option(None, "passes over the texts; default: the task's", above=0)
+    num_train_epochs: float | None = option(None, "passes over the texts; default: as the Job line says", above=0)
     per_device_train_batch_size: int | None = option(None, "texts in a step; default 32 on a GPU, else 16", at_least=1)
-    learning_rate: float | None = option(None, "peak of the schedule; default 2e-5, narrow encoders 1e-4", above=0)
+    learning_rate: float | None = option(
+        None, "peak of the schedule; default 2e-5, narrow encoders 1e-4, new ones 3e-4", above=0
+    )
     warmup_ratio: float = option(
         0.1, "share of the steps in which the rate rises (Devlin et al. 2018)", at_least=0, below=1
     )
@@ -222,11 +223,6 @@ class Parser(argparse.ArgumentParser):
         raise UserError(message + "; see --help")
 
 
-def nearest(name, known):
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def read_file(path, settings_class):
     """The settings in a JSON or YAML file, checked for unknown names."""
     path = Path(path)
@@ -274,8 +270,12 @@ def checked_value(field, value):
         if not isinstance(value, bool):
             raise UserError(f"{flag}: must be true or false")
         return value
+    if isinstance(value, bool) and "on" in (rule["choices"] or ()):  # YAML reads on and off as true and false
+        value = "on" if value else "off"
     try:
-        if isinstance(value, bool) or (wanted is int and isinstance(value, float) and value != int(value)):
+        if isinstance(value, (bool, list, dict)) or (
+            wanted is int and isinstance(value, float) and value != int(value)
+        ):
             raise ValueError
         value = wanted(value)
     except (TypeError, ValueError, OverflowError):

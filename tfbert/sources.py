@@ -25,7 +25,8 @@ import numpy as np
 from tfbert.errors import UserError, disk_trouble
 
 PROBE_SECONDS = 5
-TOKENIZER_FILES = ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"]  # one is needed
+TOKENIZER_FILES = [*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
 MODEL_FILES = ["config.json", *TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json"]
 DATA_FILES = ["*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl", "*.txt", "README.md"]
 
@@ -93,7 +94,7 @@ def find_encoder(name=None):
     def from_hub(repo, **kwargs):
         folder = snapshot(repo, MODEL_FILES, **kwargs)
         if not any(Path(folder).glob("model*.safetensors")):
-            folder = snapshot(repo, ["tf_model.h5"], **kwargs)
+            folder = snapshot(repo, ["model*.safetensors", "tf_model.h5"], **kwargs)
         return folder
 
     return find("--model_name_or_path", name, "google-bert/bert-base-uncased", from_hub, ENCODER_MIRROR)
@@ -136,6 +137,10 @@ def listed(files):
     return " and ".join(files.values())
 
 
+class NothingThere(FileNotFoundError):
+    """A repository of the Hub holds none of the files that are needed."""
+
+
 class NoMirror(UserError):
     """A default cannot be had from the Hub, and nothing stands in for it."""
 
@@ -150,6 +155,8 @@ def find(flag, name, default, from_hub, mirror, finish=None):
         try:
             with no_leftovers(repo):
                 return Source(from_hub(repo), repo, f"{repo} (Hub)")
+        except NothingThere as error:
+            raise UserError(f"{flag} {error}") from None
         except Exception as error:  # the Hub's client raises what its HTTP library, its cache and its parser raise
             if disk_trouble(error):
                 raise
@@ -207,12 +214,12 @@ def hub_trouble():
 
 
 def snapshot(repo, patterns, **kwargs):
-    """A folder with the files of `repo` that match; FileNotFoundError where none does."""
+    """A folder with the files of `repo` that match. Raises NothingThere where none does."""
     from huggingface_hub import snapshot_download
 
     folder = snapshot_download(repo, allow_patterns=patterns, **kwargs)
     if not any(path for pattern in patterns[::-1] for path in Path(folder).rglob(Path(pattern).name)):
-        raise FileNotFoundError(f"{repo} holds none of {', '.join(patterns)}")
+        raise NothingThere(f"{repo} holds none of {', '.join(patterns)}")
     return folder
 
 

@@ -63,8 +63,8 @@ def load_splits(task, source, settings):
         test, train = without_test_split(train, task, settings)
     train, held_out = hold_out(train, settings, parts.get("held out"))
     test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
-    check_labels(train, label_names, "--max_train_samples: the training texts drawn")
-    check_labels(test, label_names, "--max_eval_samples: the test texts drawn")
+    check_labels(train, label_names, "the texts drawn by --seed to train on")
+    check_labels(test, label_names, "the texts drawn by --seed to test on")
     if unseen := [name for name, share in zip(label_names, shares_of_labels(train, label_names)) if not share]:
         notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
     if shared := len(set(keys_of(test)) & set(keys_of(train))):

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfbert.errors import UserError
-from tfbert.settings import nearest
+from tfbert.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

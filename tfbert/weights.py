@@ -228,7 +228,7 @@ def read_safetensors(path):
         weights = load_file(path)
     except (SafetensorError, FileNotFoundError) as error:
         raise ValueError(f"{path.name} is missing, cut off or damaged ({error})") from error
-    return normalised({name: value for name, value in weights.items()})
+    return normalised(weights)
 
 
 def normalised(weights):

@@ -30,7 +30,7 @@ def ours(way, folder, tokens):
         predictor.logits_of_batch = model.predict_on_batch
     else:
         predictor.logits_of_batch = keras_model(folder) if way == "keras" else onnx_model(folder, way == "onnx-int8")
-    return lambda texts: predictor(texts, BATCH)
+    return lambda texts: predictor(texts, batch_size=BATCH)
 
 
 def transformers4(way, folder, tokens):

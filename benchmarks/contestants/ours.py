@@ -27,7 +27,9 @@ def main():
     from tfbert import checkpoints, configs, training
 
     keras.utils.set_random_seed(0)
-    settings = TrainSettings(max_seq_length=length, learning_rate=1e-4, hidden_dropout=options["hidden_dropout"])
+    settings = TrainSettings(
+        max_seq_length=length, learning_rate=1e-4, hidden_dropout=options["hidden_dropout"], pooling="pooler"
+    )
     config = configs.classifier_config(
         configs.read_config(encoder), ["negative", "positive"], configs.SINGLE_LABEL, settings
     )
