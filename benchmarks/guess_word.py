@@ -2,15 +2,16 @@
 
 usage: python benchmarks/guess_word.py [FOLDER]
 
-FOLDER: default pretrained. Prints the five likeliest words for each gap below, with their probabilities.
+FOLDER: default pretrained. Writes the five likeliest words for each gap below, with their probabilities, to
+results/guess_word.md.
 """
 
+import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
+from common import RESULTS
 
 from tfbert.device import load_keras
 
@@ -19,6 +20,7 @@ load_keras()
 from tfbert import checkpoints, configs
 from tfbert.calibration import softmax
 from tfbert.errors import run
+from tfbert.files import write_text
 from tfbert.masked_lm import load_masked_lm
 
 TEXTS = [
@@ -33,13 +35,23 @@ def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "pretrained"
     model, _ = load_masked_lm(folder)
     tokenizer = checkpoints.load_tokenizer(folder, model.config.max_length, configs.read_config(folder))
+    command = json.loads(Path(folder, "pretraining.json").read_text())["command"]
+    lines = [
+        f"`python benchmarks/guess_word.py`, after `{command}`",
+        "",
+        "| gap | the likeliest words |",
+        "| --- | --- |",
+    ]
     for text in TEXTS:
         ids = np.array([tokenizer(text)["input_ids"]], np.int32)
         gaps = np.argwhere(ids[0] == tokenizer.mask_token_id).T.astype(np.int32)
         logits = np.asarray(model({"input_ids": ids, "attention_mask": np.ones_like(ids), "gaps": gaps}))[0]
         shares = softmax(logits)[0]
         best = np.argsort(-shares)[:5]
-        print(text, *[f"{tokenizer.convert_ids_to_tokens(int(i))} {shares[i]:.0%}" for i in best], sep="\n    ")
+        words = ", ".join(f"{tokenizer.convert_ids_to_tokens(int(i))} {shares[i]:.0%}" for i in best)
+        lines.append(f"| {text} | {words} |")
+    write_text(RESULTS / "guess_word.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

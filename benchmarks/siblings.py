@@ -18,6 +18,7 @@ BEST = "--load_best_model_at_end --metric_for_best_model metric"
 ROWS = {  # name -> task, flags, seeds
     "tutorial-first": ("sst2_tutorial", "--method features", 5),
     "tutorial-mean": ("sst2_tutorial", "--method features --pooling mean", 5),
+    "tutorial-tuned": ("sst2_tutorial", "--num_train_epochs 3 --pooling mean", 5),
     "sst2-features": ("sst2", "--method features --pooling mean", 1),
     "sst2": ("sst2", "--num_train_epochs 2 --per_device_train_batch_size 32 --pooling mean", 3),
     "cola": ("cola", f"--num_train_epochs 5 --pooling mean --attention_dropout 0.1 {BEST}", 3),
