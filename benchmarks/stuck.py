@@ -217,9 +217,10 @@ def write_results(rows, dev_majority, train_majority):
     lines = [
         "# Why is accuracy stuck?",
         "",
-        f"Made by `python benchmarks/stuck.py --steps N`. Training accuracy is that of {SCORED:,} training sentences; the "
-        f"more frequent label alone gets {train_majority:.1%} of them, and {dev_majority:.1%} of the development split, "
-        "with correlation 0. Losses: the mean of the last five that were recorded, a batch each; all see the same batches.",
+        f"Made by `python benchmarks/stuck.py --steps N`. Training accuracy is that of {SCORED:,} training sentences. "
+        f"The more frequent label alone gets {train_majority:.1%} of them, and {dev_majority:.1%} of the development "
+        "split, with correlation 0. Losses: the mean of the last five that were recorded, a batch each; all see the "
+        "same batches.",
         "",
         "| name | set-up | steps | loss | training accuracy | dev accuracy | dev Matthews correlation |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
