@@ -10,6 +10,7 @@ from tfbert.tasks import find_task
 
 IMDB = find_task("imdb")
 GOOD = "text,label\n" + "".join(f"review {n},{n % 2}\n" for n in range(100))
+NUMBERS = "label,text\n" + "1,2\n0,3\n" * 50
 
 
 def load(folder, train=GOOD, test=GOOD, **changes):
@@ -45,12 +46,12 @@ def test_few_texts_leave_most_for_training(tmp_path):
     [
         (GOOD, None, "but no test split"),
         (GOOD.replace("text", "body"), GOOD.replace("text", "body"), "no column text; the columns are body, label"),
-        ("text,label\ngood,0\nbad,3\n" * 40, GOOD, "have label 3, but the labels are 0 to 1"),
+        ("text,label\n" + "good,0\nbad,3\n" * 40, GOOD, "have label 3, but the labels are 0 to 1"),
         (GOOD.replace(",1", ",2"), GOOD, "have label 2, but the labels are 0 to 1"),
         (GOOD.replace(",1", ",0"), GOOD, "are all negative: nothing to learn"),
         (GOOD + ",1\n", GOOD, "1 of 101 rows have no text"),
         (GOOD, GOOD + "fine,\n", "1 of 101 rows have no label"),
-        ("label,text\n" + "1,2\n0,3\n" * 50, GOOD, "the column text does not hold text"),
+        (NUMBERS, NUMBERS, "the column text does not hold text"),
         (GOOD.encode("utf-16"), GOOD, "cannot read the data set mine"),
         ("", GOOD, "cannot read the data set mine"),
     ],

@@ -105,7 +105,8 @@ def summary(record):
         more = [f"Accuracy is {metrics['accuracy']:.2%}, where the most frequent label alone reaches {share:.2%}.", ""]
     if metric == "f1_micro":
         more = [*thresholds(metrics), ""]
-    published = ["", f"Published figures are for the full training data and the same {job.task.tested}."]
+    same = job.task.published_on or f"the same {job.task.tested}"
+    published = ["", f"Published figures are for the full training data and {same}."]
     return [
         f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
         f"(95% interval {as_text(metric, metrics[f'{metric}_low'])} to {as_text(metric, metrics[f'{metric}_high'])}), "
