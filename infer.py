@@ -24,6 +24,7 @@ from tfbert.settings import option, parse
 
 EXAMPLE = "This movie is absolutely wonderful and inspiring."
 CHUNK = 1024  # texts in memory at a time
+PATIENCE = 10  # seconds until a silent pipe is no input
 
 
 @dataclass
@@ -73,7 +74,7 @@ def choose_input(texts, settings, pair):
     parts = 2 if pair else 1
     if "-" in texts and len(texts) > 1:
         raise UserError("- is standard input: give it alone, without other texts")
-    if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped():
+    if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped(settings):
         if sys.stdin is None:
             raise UserError("standard input is closed")
         return read_lines(sys.stdin.buffer, "standard input", parts), True
@@ -89,17 +90,20 @@ def choose_input(texts, settings, pair):
     return ((f"text {number}", group) for number, group in enumerate(groups, 1)), len(groups) > 1
 
 
-def something_is_piped():
-    """True where standard input is a file or pipe with something in it; a pipe gets a second to show it."""
+def something_is_piped(settings):
+    """Whether standard input is a file or a pipe to read. Raises UserError where a pipe stays silent."""
     if sys.stdin is None or sys.stdin.closed:
         return False
     mode = os.fstat(0).st_mode
-    if stat.S_ISFIFO(mode):
-        on_windows = os.name == "nt"  # whose select knows only sockets
-        if (on_windows or select.select([0], [], [], 1.0)[0]) and sys.stdin.buffer.peek(1):
-            return True
-        print("note: nothing comes from standard input, so here is the example; - would wait for it", file=sys.stderr)
-    return stat.S_ISREG(mode) and os.fstat(0).st_size > 0
+    if not stat.S_ISFIFO(mode):
+        return stat.S_ISREG(mode)
+    on_windows = os.name == "nt"  # whose select knows only sockets
+    if not on_windows and not select.select([0], [], [], PATIENCE)[0]:
+        raise UserError(f"nothing came from standard input in {PATIENCE} s: give a text, or - to wait longer")
+    if sys.stdin.buffer.peek(1) or settings.json:
+        return True
+    print("note: nothing came from standard input, so here is the example", file=sys.stderr)
+    return False
 
 
 def check(place, texts, ids, length, encoder):

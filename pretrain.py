@@ -7,9 +7,7 @@ Leaves an encoder in pretrained/. Labels and the test split are not read.
 """
 
 import shlex
-import shutil
 import sys
-from pathlib import Path
 
 from tfbert import checkpoints, configs
 from tfbert.batches import Examples, TextEncoder
@@ -17,7 +15,7 @@ from tfbert.console import say
 from tfbert.device import find_device
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
-from tfbert.outputs import begin, check_output_dir
+from tfbert.outputs import begin, check_output_dir, remove_checkpoints
 from tfbert.settings import PretrainSettings, fill_in, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.splits import load_texts
@@ -77,7 +75,7 @@ def main(argv=None):
         write_json(staged / "history.json", progress.history)
         write_csv(staged / "history.csv", progress.history)
         write_json(staged / "pretraining.json", done)
-    shutil.rmtree(Path(settings.output_dir, "checkpoints"), ignore_errors=True)
+    remove_checkpoints(settings.output_dir)
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
     say("Time", f"{clock(progress.train_seconds)} of training")
     say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
@@ -124,7 +122,7 @@ def choose_size(settings, device, config):
     """Fills in what the command line left open."""
     chosen = {
         "learning_rate": 5e-4 if config.hidden_size <= 512 else 5e-5,
-        "max_seq_length": 512 if device.is_gpu else 256,
+        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
         "num_train_epochs": 3.0 if device.is_gpu else 1.0,
         "per_device_train_batch_size": 32 if device.is_gpu else 16,
         "hidden_dropout": 0.0 if not device.is_gpu else None,

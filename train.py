@@ -12,14 +12,13 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfbert import checkpoints
 from tfbert.console import say
 from tfbert.errors import run
 from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.jobs import expected_duration, prepare, results_paths
-from tfbert.outputs import begin
+from tfbert.outputs import begin, remove_checkpoints
 from tfbert.settings import TrainSettings, parse
 from tfbert.splits import keys_of
 from tfbert.timing import clock
@@ -39,12 +38,14 @@ def main(argv=None):
             save(job, model, saved)
             say("Stopped", f"after step {saved.step} of {job.total_steps}; the model so far is in "
                            f"{settings.output_dir}/")  # fmt: skip
+            if results_paths(settings.output_dir)[1].exists():
+                say("", "training_report.md and plots/ are still those of an earlier run")
             say("", "To go on: the same command with --resume_from_checkpoint last")
             return 130
         calibrate(job, model)
         save(job, model, saved)
         test(job, model, runs, saved)
-        shutil.rmtree(Path(settings.output_dir, "checkpoints"), ignore_errors=True)
+        remove_checkpoints(settings.output_dir)
 
 
 @dataclass

@@ -84,3 +84,15 @@ def test_a_new_head_leaves_the_thresholds_of_the_old_labels_behind(tmp_path):
     model = TFAutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
     model.save_pretrained(tmp_path / "new")
     assert read_config(tmp_path / "new")["tfbert"] == {"truncation": "tail"} and model.config.num_labels == 2
+
+
+def test_labels_are_taken_by_their_numbers(capsys):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    load = TFAutoModelForSequenceClassification.from_pretrained
+    for names in ({"id2label": {1: "good", 0: "bad"}}, {"label2id": {"good": 1, "bad": 0}}):
+        assert load(FIXTURES / "tiny_bert", num_labels=2, **names).config.id2label == {0: "bad", 1: "good"}
+    several = load(FIXTURES / "tiny_bert", problem_type="multi_label_classification")
+    assert several.config.problem_type == "multi_label_classification"
+    with pytest.raises(UserError, match="num_labels is 0"):
+        load(FIXTURES / "tiny_bert", num_labels=0)

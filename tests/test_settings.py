@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tfbert.errors import UserError
@@ -29,6 +31,13 @@ def test_on_and_off_mean_in_yaml_what_they_say(tmp_path):
         assert parse(TrainSettings, [str(tmp_path / "run.yaml")]).xla == word
 
 
+def test_a_file_may_say_things_as_yaml_does(tmp_path):
+    (tmp_path / "run.yaml").write_text("label_column: [joy, fear]\nfrom_scratch: true\noutput_dir: ~/models\n")
+    settings = parse(TrainSettings, [str(tmp_path / "run.yaml")])
+    assert (settings.label_column, settings.from_scratch) == ("joy,fear", "small")
+    assert settings.output_dir == os.path.expanduser("~/models") != "~/models"
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -57,7 +66,7 @@ def test_a_wrong_argument_is_one_clear_line(arguments, message):
         ("a: [", "cannot read the settings file"),
         ("seed: true", "--seed True: must be a whole number"),
         ("overwrite_output_dir: 3", "must be true or false"),
-        ("label_column: [joy, fear]", "--label_column ['joy', 'fear']: must be text"),
+        ("label_column: [joy, 3]", "--label_column ['joy', 3]: must be text"),
         ("output_dir: true", "--output_dir True: must be text"),
     ],
 )

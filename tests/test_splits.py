@@ -102,6 +102,27 @@ def test_a_label_that_is_too_rare_to_test_is_no_fault_of_a_flag(tmp_path):
         load(train_file=str(tmp_path / "own.csv"))
 
 
+@pytest.mark.parametrize("labels, names", [(["1", "001", "01"], ["001", "01", "1"]), (["3", "²"], ["3", "²"])])
+def test_any_numerals_are_labels_in_one_order(labels, names, tmp_path):
+    lines = [json.dumps({"text": f"text {n}", "label": labels[n % len(labels)]}) for n in range(60)]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    assert load(train_file=str(tmp_path / "own.jsonl")).label_names == names
+
+
+def test_parquet_with_strange_metadata_or_columns_is_no_traceback(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {"text": [f"text {n}" for n in range(60)], "label": [n % 2 for n in range(60)]}
+    table = pyarrow.table(columns).replace_schema_metadata({"huggingface": '{"info": null}'})
+    parquet.write_table(table, tmp_path / "own.parquet")
+    assert load(train_file=str(tmp_path / "own.parquet")).label_names == ["0", "1"]
+    far = pyarrow.array([2**60] * 60, pyarrow.timestamp("us"))
+    parquet.write_table(table.append_column("when", far), tmp_path / "own.parquet")
+    with pytest.raises(UserError, match="cannot read"):
+        load(train_file=str(tmp_path / "own.parquet"))
+
+
 def test_class_numbers_are_sorted_as_numbers(tmp_path):
     rows = [["text", "label"], *([f"text {n}", n % 12] for n in range(120))]
     assert load(train_file=write(tmp_path / "own.csv", rows)).label_names == [str(n) for n in range(12)]

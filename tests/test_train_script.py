@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -175,6 +176,23 @@ def test_seeds_that_cannot_be_are_refused_at_once(arguments, message, untrained,
     assert checkpoint.exists()
 
 
+def test_only_what_train_py_wrote_is_removed(untrained, dataset_folder, tmp_path):
+    mine = tmp_path / "model/checkpoints/mine/epoch3"
+    old = tmp_path / "model/checkpoints/seed-7/step-00000003"
+    mine.mkdir(parents=True), old.mkdir(parents=True)
+    assert train.main(started(tmp_path / "model", untrained, dataset_folder, "--overwrite_output_dir")) is None
+    assert mine.exists() and not old.exists() and not (tmp_path / "model/checkpoints/seed-42").exists()
+
+
+def test_another_run_is_not_lost_to_a_checkpoint_from_elsewhere(untrained, dataset_folder, tmp_path):
+    step = tmp_path / "model/checkpoints/seed-42/step-00000003"
+    step.mkdir(parents=True)
+    elsewhere = ["--resume_from_checkpoint", tmp_path / "other/checkpoints/seed-42/step-00000005"]
+    with pytest.raises(UserError, match="holds an unfinished run"):
+        train.main(started(tmp_path / "model", untrained, dataset_folder, *elsewhere))
+    assert step.exists()
+
+
 def test_a_damaged_pretraining_json_is_said_before_the_work(untrained, dataset_folder, tmp_path):
     encoder = shutil.copytree(untrained, tmp_path / "encoder")
     for text in ("{bad", "{}", "[]"):
@@ -203,6 +221,9 @@ def test_the_saved_folders_hold_the_same_weights(trained):
     "files, message",
     [
         (["README.md"], "holds README.md, which was not written here"),
+        (["metrics.json", "README.md"], "holds .*, which was not written here"),
+        (["training_report.md"], "holds training_report.md, which was not written here"),
+        (["plots/roc.png"], "holds plots, which was not written here"),
         (["tf_model.h5", "model.safetensors"], "holds model.safetensors, which train.py did not write"),
         (
             ["checkpoints/seed-42/step-00000003/state.json"],
@@ -289,7 +310,7 @@ def model(trained):
 
 
 def test_the_example_is_labelled_without_arguments(model, capsys, monkeypatch):
-    monkeypatch.setattr(infer, "something_is_piped", lambda: False)
+    monkeypatch.setattr(infer, "something_is_piped", lambda settings: False)
     infer.main(model)
     review, label = lines(capsys)
     assert review == "Text:   This movie is absolutely wonderful and inspiring."
@@ -400,6 +421,44 @@ def test_standard_input_is_read(trained):
             command + extra, cwd=ROOT, input="a good film\na dull film\n", capture_output=True, text=True
         )
         assert [line.split()[0] for line in result.stdout.splitlines()] == ["positive", "negative"], result.stderr
+
+
+def test_a_slow_pipe_is_waited_for_and_an_empty_one_labels_nothing(trained):
+    command = [sys.executable, "infer.py", "--model_dir", trained, "--json"]
+    slow = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(3)
+    output, _ = slow.communicate("a dull film\n")
+    assert json.loads(output)["label"] == "negative"
+    empty = subprocess.run(command, cwd=ROOT, input="", capture_output=True, text=True)
+    assert empty.stdout == "" and "there are no texts" in empty.stderr
+
+
+def test_a_silent_pipe_is_one_line(model, capsys, monkeypatch):
+    read, write = os.pipe()
+    saved = os.dup(0)
+    os.dup2(read, 0)
+    monkeypatch.setattr(infer, "PATIENCE", 0.1)
+    monkeypatch.setattr(sys, "stdin", open(read))
+    try:
+        assert run(lambda: infer.main(model)) == 2
+    finally:
+        os.dup2(saved, 0)
+        os.close(write)
+    assert "or - to wait longer" in capsys.readouterr().err
+
+
+def test_an_onnx_model_of_other_labels_is_one_line(trained, tmp_path, capsys):
+    broken = shutil.copytree(trained, tmp_path / "broken")
+    labels = {"id2label": {0: "a", 1: "b", 2: "c"}}
+    (broken / "config.json").write_text(json.dumps(read_config(broken) | labels))
+    assert run(lambda: infer.main(["--model_dir", str(broken), "good"])) == 2
+    assert "has 2 labels, but config.json 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("texts, others", [("one text", None), (["a"], ["b"])])
+def test_a_predictor_refuses_what_it_would_misread(texts, others, trained):
+    with pytest.raises(UserError, match="in a list|one list of texts"):
+        Predictor(trained)(texts, others)
 
 
 def test_quantized_the_model_gives_the_same_labels(trained, dataset_folder, tmp_path, capsys):

@@ -2,7 +2,8 @@
 
     from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
 
-What else a script for transformers 4 does with them at inference may stay as it is.
+A script for transformers 4 may stay as it is where it calls the tokenizer and the model, and uses .logits, .loss,
+.config and save_pretrained.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from transformers.utils import ModelOutput
 from tfbert.checkpoints import load_classifier
 from tfbert.configs import classifier_config, model_config, read_config
 from tfbert.device import load_keras
+from tfbert.errors import UserError
 from tfbert.files import write_json
 from tfbert.sources import find_encoder
 from tfbert.weights import get_weights, write_h5
@@ -43,18 +45,26 @@ class TFAutoModelForSequenceClassification:
         self.config = keras_model.config
 
     @classmethod
-    def from_pretrained(cls, name_or_path, num_labels=None, id2label=None, problem_type=None):
+    def from_pretrained(cls, name_or_path, num_labels=None, id2label=None, label2id=None, problem_type=None):
         """From a folder or a Hub id. num_labels or id2label: a new head where the folder's is another.
 
         Prints a line where weights are new. Raises tfbert.errors.UserError where the folder cannot be used.
         """
         folder = find_encoder(str(name_or_path)).folder
         config = read_config(folder)
-        if id2label or num_labels:
-            known = list(model_config(config, folder).id2label.values())
-            labels = list(id2label.values()) if id2label else [f"LABEL_{number}" for number in range(num_labels)]
-            if problem_type or (labels != known if id2label else num_labels != len(known)):
-                config = classifier_config(config, labels, problem_type or model_config(config).problem_type)
+        known = model_config(config, folder)
+        labels = list(known.id2label.values())
+        if label2id and not id2label:
+            id2label = {number: label for label, number in label2id.items()}
+        if id2label:
+            labels = [id2label[number] for number in sorted(id2label, key=int)]
+        elif num_labels is not None and num_labels != len(labels):
+            if num_labels < 1:
+                raise UserError(f"num_labels is {num_labels}: a classifier has at least one")
+            labels = [f"LABEL_{number}" for number in range(num_labels)]
+        problem_type = problem_type or known.problem_type
+        if labels != list(known.id2label.values()) or problem_type != known.problem_type:
+            config = classifier_config(config, labels, problem_type)
         model, line = load_classifier(folder, config)
         if "new:" in line:
             print(f"{name_or_path}: {line}")

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 
 import numpy as np
 
@@ -224,7 +225,8 @@ def baselines(metric, train, test, train_labels, test_labels):
         features = np.zeros((len(train), 1)), np.zeros((len(test), 1))
     if several:
         classifier = OneVsRestClassifier(classifier)
-    predicted = classifier.fit(features[0], truth).predict(features[1])
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of labels that no text or every text has
+        predicted = classifier.fit(features[0], truth).predict(features[1])
     frequent = truth.sum(axis=0).argmax() if several else np.bincount(truth).argmax()
     majority = np.full_like(predicted, frequent)
     if several:

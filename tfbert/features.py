@@ -42,7 +42,7 @@ def fit(features, labels, seed, label_names, balanced=False):
 
     features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); balanced: whether all labels
     weigh the same. Returns kernel, float32 (D, L), and bias, float32 (L,), for the features as they are, and the C of
-    each regression. Raises UserError where a label holds for no text or for all.
+    each regression, None where it was not chosen. Raises UserError where a label holds for no text or for all.
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -58,7 +58,13 @@ def fit(features, labels, seed, label_names, balanced=False):
     if labels.ndim == 1 and len(kernel) == 1:  # two labels: half of the difference for each
         kernel, bias = np.concatenate([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
     bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
-    return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), [each.C for each in fitted]
+    strengths = [None if is_rare(column) else each.C for column, each in zip(columns, fitted)]
+    return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths
+
+
+def is_rare(labels):
+    """Whether a label is too rare for cross-validation. labels: int (N,)."""
+    return np.bincount(labels).min() < FOLDS
 
 
 def regression(features, labels, seed, balanced):
@@ -67,7 +73,7 @@ def regression(features, labels, seed, balanced):
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     model = LogisticRegression(max_iter=1000, class_weight="balanced" if balanced else None)
-    if np.bincount(labels).min() < FOLDS:
+    if is_rare(labels):
         return model.fit(features, labels)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     return GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=folds).fit(features, labels).best_estimator_

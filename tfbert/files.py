@@ -51,9 +51,9 @@ def replaced_folder(folder, owned=None):
     """
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    finish_replacement(folder, owned)
     mounted = folder.exists() and is_mount(folder)
-    staged = folder / ".saving" if mounted else folder.with_name(f".{folder.name}.saving")
-    discard(staged, folder, owned)  # of a save that was killed
+    staged = folder / ".saving" if mounted else beside(folder)
     staged.mkdir()
     try:
         yield staged
@@ -62,6 +62,17 @@ def replaced_folder(folder, owned=None):
         elif mounted or not exchange(staged, folder):
             replace_entries(staged, folder, owned)
     finally:
+        discard(staged, folder, owned)
+
+
+def beside(folder):
+    return folder.with_name(f".{folder.name}.saving")
+
+
+def finish_replacement(folder, owned):
+    """Tidies up after a replaced_folder that was killed: a user's own files come back."""
+    folder = Path(folder).resolve()
+    for staged in (folder / ".saving", beside(folder)):
         discard(staged, folder, owned)
 
 

@@ -97,6 +97,11 @@ def prepare(settings, arguments, stack):
     say("Data", data.description)
     with stopwatch("tokenizing"):
         splits = load_splits(task, data, settings)
+        if pretraining and splits.test_is_drawn and pretraining["dataset"] == data.name:
+            if pretraining["seed"] != settings.seed:
+                splits.notes.append(
+                    f"pretrain.py drew with --seed {pretraining['seed']}, so it has read texts that are tested on here"
+                )
         if not encoder:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
@@ -165,7 +170,8 @@ def check_places(settings):
     for path in sorted([*folder.glob("model.safetensors*"), *folder.glob("pytorch_model*")]):
         # transformers 4 would choose it instead of tf_model.h5
         raise UserError(f"--output_dir {folder} holds {path.name}, which train.py did not write: choose another")
-    check_output_dir(settings, checkpoints.OUTPUT_FILES, "metrics.json", "tf_model.h5")
+    later = set() if settings.output_dir == "output" else {"plots", "training_report.md"}
+    check_output_dir(settings, checkpoints.OUTPUT_FILES, "metrics.json", "tf_model.h5", later)
     plots, report = results_paths(settings.output_dir)
     for path, is_wrong in ((plots, plots.is_file()), (report, report.is_dir())):
         if is_wrong:
@@ -235,7 +241,16 @@ def read_pretraining(folder):
         done = json.loads(path.read_text(encoding="utf-8"))
         return {
             name: done[name]
-            for name in ("command", "model", "model_source", "dataset_source", "texts", "train_seconds")
+            for name in (
+                "command",
+                "model",
+                "model_source",
+                "dataset",
+                "dataset_source",
+                "seed",
+                "texts",
+                "train_seconds",
+            )
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): delete it, or run pretrain.py again") from error

@@ -4,6 +4,11 @@ from tfbert.evaluation import METRICS
 from tfbert.files import write_text
 
 
+def one_line(text):
+    """`text` as it may stand within a paragraph or a table of Markdown."""
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
 def elsewhere(settings):
     """How transformers loads the model, or why it cannot."""
     if settings.pooling != "pooler":
@@ -40,7 +45,8 @@ def write_model_card(path, record):
         + f"""
 # {job.encoder_name.rsplit("/")[-1]}, fine-tuned for {record.title}
 
-Labels: {", ".join(job.splits.label_names)}. {METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
+Labels: {one_line(", ".join(job.splits.label_names))}.
+{METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
 {metrics[f"{metric}_low"]:.4f} to {metrics[f"{metric}_high"]:.4f}) on {metrics["n_test"]:,} {job.task.tested},
 after training on {metrics["n_train"]:,}. TF-IDF with logistic regression reaches {metrics[f"baseline_{metric}"]:.4f} on
 the same {job.task.unit}.

@@ -1,5 +1,6 @@
 """plots/: the pictures of a run."""
 
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -19,7 +20,7 @@ def write_plots(folder, record):
     """The pictures that a run has: curves, confusion matrix or figures by label, calibration, lengths, ROC curve."""
     seaborn.set_theme(style="whitegrid", palette="deep", rc={"text.parse_math": False})  # a label may hold dollars
     job, metrics, history = record.job, record.metrics, record.history
-    labels, names = job.test.labels, job.splits.label_names
+    labels, names = job.test.labels, [short(name) for name in job.splits.label_names]
     before = probabilities_of(record.logits, labels)
     probabilities = probabilities_of(record.logits / metrics["temperature"], labels)
     metric, several = metrics["metric"], labels.ndim == 2
@@ -46,6 +47,12 @@ def write_plots(folder, record):
         Path(folder, f"{stale}.png").unlink(missing_ok=True)
 
 
+def short(name):
+    """A label's name as there is room for it."""
+    name = " ".join(name.split())
+    return name if len(name) <= 25 else name[:24] + "…"
+
+
 def has_roc(metrics):
     """Whether there is one ROC curve: for two labels, both of which occur."""
     return "confusion_matrix" in metrics and len(metrics["per_class"]) == 2 and metrics["roc_auc"] is not None
@@ -63,8 +70,8 @@ class Picture:
 
     def __exit__(self, kind, *exception):
         if kind is None:
-            with replaced_file(self.path) as staged:
-                self.figure.savefig(staged, dpi=120)
+            with replaced_file(self.path) as staged, warnings.catch_warnings(category=UserWarning, action="ignore"):
+                self.figure.savefig(staged, dpi=120)  # warns of signs that its font lacks, and draws boxes for them
         plt.close(self.figure)
 
 
@@ -74,7 +81,7 @@ def curve(folder, name, history, title, test_value):
         held_out = [(row["step"], row[f"validation_{name}"]) for row in history if f"validation_{name}" in row]
         if train:
             axes.plot(*zip(*train), marker="." if len(train) < 30 else None, label="training batches")
-        axes.plot(*zip(*held_out), marker="o", label="held-out part of train")
+        axes.plot(*zip(*held_out), marker="o", label="validation")
         if test_value is not None:
             axes.axhline(test_value, color="grey", linestyle="--", label=f"test, after training: {test_value:.3f}")
         axes.set(xlabel="step", ylabel=title, title=f"{title} during fine-tuning")
@@ -99,7 +106,7 @@ def confusion_matrix(folder, name, metrics, label_names, tested):
 def by_label(folder, name, metrics):
     rows = sorted(metrics["per_class"].items(), key=lambda row: row[1]["f1"])
     with Picture(folder, name, (7, 1.5 + 0.35 * len(rows))) as axes:
-        axes.barh([f"{name} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
+        axes.barh([f"{short(name)} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
         for place, (_, row) in enumerate(rows):
             axes.annotate(f"{row['f1']:.2f}", (row["f1"], place), (3, 0), textcoords="offset points", va="center")
         axes.axvline(metrics["f1_micro"], color="grey", linestyle="--", label=f"micro: {metrics['f1_micro']:.3f}")
@@ -129,8 +136,10 @@ def lengths(folder, name, metrics):
     with Picture(folder, name) as axes:
         axes.bar(names, [share for *_, share in rows])
         for place, (_, _, count, share) in enumerate(rows):
-            axes.annotate(f"{share:.1%}\n{count:,}", (place, bottom), (0, 6), textcoords="offset points",
-                          ha="center", color="white", fontsize=9)  # fmt: skip
+            has_room = share - bottom > 0.12 * (1.04 - bottom)
+            axes.annotate(f"{share:.1%}\n{count:,}", (place, bottom if has_room else share), (0, 6),
+                          textcoords="offset points", ha="center", fontsize=9,
+                          color="white" if has_room else "black")  # fmt: skip
         axes.axhline(metrics["accuracy"], color="grey", linestyle="--", label=f"all: {metrics['accuracy']:.1%}")
         axes.legend(loc="upper right")
         axes.set(xlabel="tokens before truncation", ylabel="share right", title="Share right by length")

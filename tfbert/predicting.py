@@ -34,7 +34,7 @@ class Predictor:
         self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
         self.temperature, self.pair = reading["temperature"], reading["pair"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
-        self.logits_of_batch = onnx_model(folder, quantize) or keras_model(folder)
+        self.logits_of_batch = onnx_model(folder, quantize, len(self.labels)) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns float32 (N, L)."""
@@ -66,15 +66,23 @@ class Predictor:
         return (sigmoid if self.multi_label else softmax)(logits / self.temperature)
 
     def __call__(self, texts, others=None, *, batch_size=32):
-        """texts, and for a model of pairs others: lists of str. Returns what `label` returns."""
+        """texts, and for a model of pairs others: lists of str. Returns what `label` returns.
+
+        Raises UserError where that is not what is given.
+        """
+        if isinstance(texts, str) or isinstance(others, str):
+            raise UserError("texts come in a list, also where there is one")
+        if self.pair != (others is not None) or self.pair and len(texts) != len(others):
+            wanted = "two lists of as many texts" if self.pair else "one list of texts"
+            raise UserError(f"this model takes {wanted}")
         token_ids, _, starts = self.encoder(texts, others)
         return self.label(token_ids, batch_size, starts)
 
 
-def onnx_model(folder, quantize=False):
+def onnx_model(folder, quantize=False, num_labels=None):
     """A function from a padded batch to logits, or None where the folder has no ONNX model.
 
-    quantize: by onnx/model_quantized.onnx, which is made the first time.
+    quantize: by onnx/model_quantized.onnx, which is made the first time. num_labels: of its config.json, to be checked.
     """
     path = Path(folder, "onnx", "model.onnx")
     if not path.exists():
@@ -92,11 +100,14 @@ def onnx_model(folder, quantize=False):
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.log_severity_level = 4
+    remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has an exception class for each of its status codes
-        remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
         raise UserError(f"cannot read {path}: {error}; {remedy}") from error
+    found = session.get_outputs()[0].shape[-1]
+    if num_labels not in (None, found):
+        raise UserError(f"{path} has {found} labels, but config.json {num_labels}; {remedy}")
     names = [each.name for each in session.get_inputs()]  # without token_type_ids where the encoder has no types
 
     def logits_of_batch(batch):
@@ -116,7 +127,7 @@ def quantized(path):
 
             quantize(path, target)
         except Exception as error:  # of the disk, of a broken model, of the library
-            raise UserError(f"--quantize: cannot make {target}: {error}") from error
+            raise UserError(f"--quantize: cannot make {target}: {error}; is {path} whole? train.py makes it") from error
     return target
 
 

@@ -113,8 +113,9 @@ class Progress(keras.callbacks.Callback):
         else:
             self.history.append({"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4), **row})
         metric = list(scores)[-1]
+        origin = "--validation_file" if self.settings.validation_file else "held out of train"
         more = "" if metric == "accuracy" else f"  {metric} {scores[metric]:.3f}"
-        print(f"      validation  loss {scores['loss']:.4f}  acc {scores['accuracy']:.3f}{more}  (held out of train)",
+        print(f"      validation  loss {scores['loss']:.4f}  acc {scores['accuracy']:.3f}{more}  ({origin})",
               flush=True)  # fmt: skip
         if self.keeps_best:
             by_loss = self.settings.metric_for_best_model == "loss"

@@ -122,7 +122,7 @@ def read_parquet(file, path):
     try:
         table = parquet.read_table(file)
         names, rows = class_names(table), table.to_pylist()
-    except (ArrowException, OSError, ValueError) as error:
+    except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise UserError(f"cannot read {path}: {str(error)[:200]}") from error
     for number, row in enumerate(rows, 1):
         yield f"{path}, row {number}", with_names(row, names)
@@ -132,10 +132,12 @@ def class_names(table):
     """{column: names} of a Parquet table's columns of class numbers, as `datasets` left them in its metadata."""
     from pyarrow import types
 
-    left = json.loads((table.schema.metadata or {}).get(b"huggingface", "{}"))
-    features = left.get("info", {}).get("features", {})
     numbers = {field.name for field in table.schema if types.is_integer(field.type)}
-    return {column: features[column]["names"] for column in numbers & set(features) if "names" in features[column]}
+    try:
+        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+        return {column: features[column]["names"] for column in numbers & set(features) if "names" in features[column]}
+    except (KeyError, TypeError, ValueError):  # it was not `datasets` that wrote the file
+        return {}
 
 
 def with_names(row, names):

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfbert.evaluation import METRICS, mean_and_deviation
 from tfbert.files import write_json, write_text
-from tfbert.model_card import write_model_card
+from tfbert.model_card import one_line, write_model_card
 from tfbert.plots import has_roc, write_plots
 from tfbert.timing import clock
 
@@ -152,9 +152,10 @@ def what_was_done(record):
         ["device", f"{job.device.in_words}; evaluated in float32"],
         ["started", job.started],
         ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in metrics["durations"].items())],
-        ["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"],
         ["software", versions()],
     ]  # fmt: skip
+    if job.settings.method == "finetune":
+        rows.append(["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"])
     settings = [[f"`--{name}`", f"`{value}`"] for name, value in vars(job.settings).items()]
     return [
         "## What was done", "", f"    {job.command}", "", *table(["", ""], rows), "",
@@ -173,10 +174,12 @@ def versions():
 
 def curves(record):
     if record.job.settings.method == "features":
-        chosen = ", ".join(f"{strength:g}" for strength in record.strengths)
-        return ["## How it learnt", "",
-                "The encoder stayed as it is; logistic regression learnt from its standardized vectors. "
-                f"Regularization chosen by cross-validation: C = {chosen}."]  # fmt: skip
+        chosen = ", ".join(f"{strength:g}" for strength in record.strengths if strength)
+        words = f"Regularization chosen by cross-validation: C = {chosen}." if chosen else ""
+        if None in record.strengths:
+            words += " Where a label is too rare for cross-validation, C is scikit-learn's own."
+        how = "The encoder stayed as it is; logistic regression learnt from its standardized vectors."
+        return ["## How it learnt", "", f"{how} {words.strip()}"]
     metric = record.metrics["metric"]
     more = [f"![{METRICS[metric]}](plots/{metric}.png)"] if metric != "accuracy" else []
     return ["## How it learnt", "", "![loss](plots/loss.png)", "![accuracy](plots/accuracy.png)", *more]
@@ -297,13 +300,13 @@ def mistakes(rows, excerpt_words):
 
 
 def excerpt(text, words):
-    """The end of a text, where a review says most, as it may stand in Markdown."""
-    kept = text.replace("<br />", " ").split()
-    start = "... " if len(kept) > words else ""
-    return start + " ".join(kept[-words:]).replace("<", "&lt;")
+    """The end of a text, where a review says most."""
+    whole = " ".join(text.replace("<br />", " ").split())
+    kept = " ".join(whole.split()[-words:])[-12 * words :]  # some languages have no spaces
+    return kept if kept == whole else "... " + kept
 
 
 def table(head, rows):
     """Lines of Markdown. head, rows: lists of str."""
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    rows = [[one_line(cell).replace("|", "\\|") for cell in row] for row in rows]
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]

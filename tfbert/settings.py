@@ -7,6 +7,7 @@ an error that names the nearest right one.
 import argparse
 import dataclasses
 import json
+import os
 import types
 import typing
 from dataclasses import dataclass
@@ -264,14 +265,24 @@ def checked(settings_class, values):
     return {name: checked_value(fields[name], value) for name, value in values.items()}
 
 
+def as_flag(value, wanted, rule):
+    """What stands for a value of YAML or JSON on a command line."""
+    if value is True and rule["const"]:
+        return rule["const"]
+    if isinstance(value, bool) and "on" in (rule["choices"] or ()):  # YAML reads on and off as true and false
+        return "on" if value else "off"
+    if wanted is str and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    return value
+
+
 def checked_value(field, value):
     flag, wanted, rule = f"--{field.name} {value}", value_type(field), field.metadata
     if wanted is bool:
         if not isinstance(value, bool):
             raise UserError(f"{flag}: must be true or false")
         return value
-    if isinstance(value, bool) and "on" in (rule["choices"] or ()):  # YAML reads on and off as true and false
-        value = "on" if value else "off"
+    value = as_flag(value, wanted, rule)
     try:
         if isinstance(value, (bool, list, dict)) or (
             wanted is int and isinstance(value, float) and value != int(value)
@@ -281,6 +292,8 @@ def checked_value(field, value):
     except (TypeError, ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise UserError(f"{flag}: must be {kind}") from None
+    if wanted is str and value.startswith("~/"):  # from a settings file, or after a =, where the shell leaves it
+        value = os.path.expanduser(value)
     if (
         wanted is str
         and not (rule["blank"] and value.isspace())

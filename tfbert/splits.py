@@ -25,6 +25,7 @@ class Splits:
     test: object
     label_names: list[str]
     notes: list[str]
+    test_is_drawn: bool = False  # from the texts of train, by --seed
 
     @property
     def problem_type(self):
@@ -69,7 +70,7 @@ def load_splits(task, source, settings):
         notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
     if shared := len(set(keys_of(test)) & set(keys_of(train))):
         notes.append(f"{shared:,} different {task.unit} stand in train and in test")
-    return Splits(train, held_out, test, label_names, notes)
+    return Splits(train, held_out, test, label_names, notes, test_is_drawn=not test_name)
 
 
 def name_of_test(task, data, settings):
@@ -201,7 +202,8 @@ def names_of(dataset, task, source):
             f"data set {source.name}: {len(found):,} different labels in {len(dataset):,} texts: "
             f"is {task.label_columns[0]} the column of the labels?"
         )
-    return sorted(found, key=int if all(label.isdigit() for label in found) else str)
+    numbers = all(label.isdecimal() and len(label) < 20 for label in found)
+    return sorted(found, key=(lambda label: (int(label), label)) if numbers else str)
 
 
 def labels_of(dataset):

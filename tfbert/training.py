@@ -86,6 +86,7 @@ def run_facts(settings, seed, encoder, data, batches):
         "model": encoder.name,
         "dataset": data.name,
         "training texts": len(batches.examples),
+        "a hash of texts and labels of": batches.examples.fingerprint(),
         "texts in a step": batches.batch_size,
     }
 
