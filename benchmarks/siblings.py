@@ -38,7 +38,7 @@ def main():
     parser.add_argument("--encoder")
     parser.add_argument("--seeds", type=int, nargs="+", help="in place of 42 and those that follow")
     parser.add_argument("--selecting", action="store_true")
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models")
+    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models, the last of each row")
     parser.add_argument("flags", nargs="*", help="after --: more of train.py's flags, which win over the row's")
     arguments = parser.parse_args()
     if arguments.selecting and not arguments.data:
@@ -70,7 +70,7 @@ def figures(arguments, name, task, flags, seed):
         source += ["--data_dir", str(held_out_of_train(folder, arguments.work) if arguments.selecting else folder)]
     if arguments.encoder:
         source += ["--model_name_or_path", arguments.encoder]
-    output = Path(arguments.work, f"{name}-{seed}")
+    output = Path(arguments.work, name)
     metrics = trained(output, "--task_name", task, "--seed", str(seed), "--excerpt_words", "0", *flags, *source)
     wanted = """metric model accuracy accuracy_at_half matthews_correlation f1_micro f1_micro_at_half f1_macro
         f1_macro_at_half jaccard roc_auc roc_auc_micro roc_auc_of_labels n_train n_validation n_test train_seconds"""
