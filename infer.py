@@ -91,19 +91,34 @@ def choose_input(texts, settings, pair):
 
 
 def something_is_piped(settings):
-    """Whether standard input is a file or a pipe to read. Raises UserError where a pipe stays silent."""
+    """Whether standard input is a file or a pipe to read; a pipe has some seconds to show it.
+
+    Raises UserError where a silent pipe would make a program read the example.
+    """
     if sys.stdin is None or sys.stdin.closed:
         return False
     mode = os.fstat(0).st_mode
     if not stat.S_ISFIFO(mode):
         return stat.S_ISREG(mode)
-    on_windows = os.name == "nt"  # whose select knows only sockets
-    if not on_windows and not select.select([0], [], [], PATIENCE)[0]:
-        raise UserError(f"nothing came from standard input in {PATIENCE} s: give a text, or - to wait longer")
+    if not (comes_within(1) or waits_for(PATIENCE)):
+        if settings.json:
+            raise UserError(f"nothing came from standard input in {PATIENCE} s: give a text, or - to wait longer")
+        print("note: nothing came, so here is the example; - would wait longer", file=sys.stderr)
+        return False
     if sys.stdin.buffer.peek(1) or settings.json:
         return True
-    print("note: nothing came from standard input, so here is the example", file=sys.stderr)
+    print("note: standard input is empty, so here is the example", file=sys.stderr)
     return False
+
+
+def comes_within(seconds):
+    """Whether standard input has something, or ends, by then; on Windows, whose select knows only sockets, always."""
+    return os.name == "nt" or bool(select.select([0], [], [], seconds)[0])
+
+
+def waits_for(seconds):
+    print(f"note: waiting {seconds} s for standard input; a text as an argument needs none", file=sys.stderr)
+    return comes_within(seconds)
 
 
 def check(place, texts, ids, length, encoder):

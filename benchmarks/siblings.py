@@ -38,7 +38,9 @@ def main():
     parser.add_argument("--encoder")
     parser.add_argument("--seeds", type=int, nargs="+", help="in place of 42 and those that follow")
     parser.add_argument("--selecting", action="store_true")
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models, the last of each row")
+    parser.add_argument(
+        "--work", default=tempfile.gettempdir() + "/tfbert-siblings", help="for models, the last of each row"
+    )
     parser.add_argument("flags", nargs="*", help="after --: more of train.py's flags, which win over the row's")
     arguments = parser.parse_args()
     if arguments.selecting and not arguments.data:

@@ -433,18 +433,20 @@ def test_a_slow_pipe_is_waited_for_and_an_empty_one_labels_nothing(trained):
     assert empty.stdout == "" and "there are no texts" in empty.stderr
 
 
-def test_a_silent_pipe_is_one_line(model, capsys, monkeypatch):
+def test_a_silent_pipe_is_no_text_to_a_program(model, capsys, monkeypatch):
     read, write = os.pipe()
     saved = os.dup(0)
     os.dup2(read, 0)
     monkeypatch.setattr(infer, "PATIENCE", 0.1)
     monkeypatch.setattr(sys, "stdin", open(read))
     try:
-        assert run(lambda: infer.main(model)) == 2
+        assert run(lambda: infer.main([*model, "--json"])) == 2
+        assert "or - to wait longer" in capsys.readouterr().err
+        assert run(lambda: infer.main(model)) == 0
+        assert "absolutely wonderful" in capsys.readouterr().out
     finally:
         os.dup2(saved, 0)
         os.close(write)
-    assert "or - to wait longer" in capsys.readouterr().err
 
 
 def test_an_onnx_model_of_other_labels_is_one_line(trained, tmp_path, capsys):
