@@ -1,6 +1,6 @@
 """Why is accuracy stuck? A BERT from scratch on CoLA as a tutorial sets it up, and then one change at a time.
 
-First the tutorial's set-up with one thing mended, then one that learns, with one thing broken.
+First the tutorial's set-up with one thing mended, then two that learn, a large and a small one, with one thing broken.
 
 usage: python benchmarks/stuck.py [--data_dir FOLDER] [--steps 2000] [--only NAME ...]
 
@@ -61,6 +61,8 @@ class Setup:
 
 DOCUMENT = Setup("document", "the tutorial's set-up")
 MASKED = replace(DOCUMENT, name="mask", what="with the padding mask given to the encoder", mask=True)
+LARGE = Setup("large", "the tutorial's size, all else as BERT's authors, at 1e-4", mask=True,
+              sinusoids=0, bert_init=True, warmup=True, learning_rate=1e-4)  # fmt: skip
 SMALL = Setup("small", "4 layers of width 256, and all as BERT's authors (`--from_scratch`)", "small", mask=True,
               sinusoids=0, bert_init=True, warmup=True, learning_rate=3e-4)  # fmt: skip
 SETUPS = [
@@ -70,8 +72,10 @@ SETUPS = [
     replace(MASKED, name="mask, warmup", what="mask, and warmup and decay", warmup=True),
     replace(MASKED, name="mask, rate", what="mask, and a tenth of the learning rate", learning_rate=1e-4),
     replace(MASKED, name="mask, positions", what="mask, and learnt positions", sinusoids=0),
-    replace(SMALL, name="large", what="the tutorial's size, all else as BERT's authors, at 1e-4", size="document",
-            learning_rate=1e-4),
+    LARGE,
+    replace(LARGE, name="large, rate", what="large, but 1e-3", learning_rate=1e-3),
+    replace(LARGE, name="large, no warmup", what="large, but without warmup and decay", warmup=False),
+    replace(LARGE, name="large, sinusoids", what="large, but fixed sinusoids", sinusoids=1),
     SMALL,
     replace(SMALL, name="small, rate", what="small, but 1e-3", learning_rate=1e-3),
     replace(SMALL, name="small, no warmup", what="small, but without warmup and decay", warmup=False),
@@ -234,8 +238,8 @@ def write_results(rows, dev_majority, train_majority):
         smooth = np.convolve(losses, np.full(5, 1 / 5), "valid")
         axes = small if row["name"].startswith(SMALL.name) else large
         axes.plot([point["step"] for point in row["curve"][2:-2]], smooth, label=row["name"])
-    large.set(xlabel="step", ylabel="training loss", title="The tutorial's size: one thing mended")
-    small.set(xlabel="step", title="A small one that learns: one thing broken")
+    large.set(xlabel="step", ylabel="training loss", title="The tutorial's size")
+    small.set(xlabel="step", title="A small one, and one thing of it broken")
     for axes in (large, small):
         axes.legend()
     figure.savefig(RESULTS / "stuck.png", dpi=120)
