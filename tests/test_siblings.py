@@ -213,7 +213,7 @@ def test_features_name_a_label_that_cannot_be_learnt(untrained, tmp_path):
 
 
 def test_labels_of_any_signs_and_many_of_them_are_drawn(untrained, tmp_path):
-    labels = ["$5_$9", "line\nbreak <b> | x", "長" * 100, *(f"class {n}" for n in range(17))]
+    labels = ["$5_$9", "$50-$100", "line\nbreak <b> | x", "長" * 100, *(f"class {n}" for n in range(16))]
     rows = [[text, labels[n % 20]] for n, text in enumerate(reviews(400, 7)[0])]
     path = write(tmp_path / "prices.csv", ["text", "label"], rows)
     fit(untrained, tmp_path / "model", "--train_file", path, "--max_train_samples", 100, epochs=1)

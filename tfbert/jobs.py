@@ -239,18 +239,7 @@ def read_pretraining(folder):
         return None
     try:
         done = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: done[name]
-            for name in (
-                "command",
-                "model",
-                "model_source",
-                "dataset",
-                "dataset_source",
-                "seed",
-                "texts",
-                "train_seconds",
-            )
-        }
+        wanted = "command", "model", "model_source", "dataset", "dataset_source", "seed", "texts", "train_seconds"
+        return {name: done[name] for name in wanted}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): delete it, or run pretrain.py again") from error

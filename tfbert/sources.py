@@ -156,7 +156,7 @@ def find(flag, name, default, from_hub, mirror, finish=None):
             with no_leftovers(repo):
                 return Source(from_hub(repo), repo, f"{repo} (Hub)")
         except NothingThere as error:
-            raise UserError(f"{flag} {error}") from None
+            raise UserError(f"{flag} {repo}: {error}") from None
         except Exception as error:  # the Hub's client raises what its HTTP library, its cache and its parser raise
             if disk_trouble(error):
                 raise
@@ -219,7 +219,7 @@ def snapshot(repo, patterns, **kwargs):
 
     folder = snapshot_download(repo, allow_patterns=patterns, **kwargs)
     if not any(path for pattern in patterns[::-1] for path in Path(folder).rglob(Path(pattern).name)):
-        raise NothingThere(f"{repo} holds none of {', '.join(patterns)}")
+        raise NothingThere(f"holds none of {', '.join(patterns)}")
     return folder
 
 
