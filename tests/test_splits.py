@@ -5,7 +5,7 @@ import pytest
 
 from tfbert.batches import Examples, TextEncoder
 from tfbert.errors import UserError
-from tfbert.settings import TrainSettings
+from tfbert.settings import PretrainSettings, TrainSettings
 from tfbert.sources import find_dataset
 from tfbert.splits import load_splits, load_texts
 from tfbert.tasks import TASKS, chosen_task
@@ -131,12 +131,30 @@ def test_class_numbers_are_sorted_as_numbers(tmp_path):
 def test_texts_kept_for_testing_are_not_pretrained_on(tmp_path):
     rows = [["one", "two", "label"], *([f"the film {n}", f"was good {n}", n % 2] for n in range(60))]
     flags = {"train_file": write(tmp_path / "own.csv", rows), "text_column": "one", "text_pair_column": "two"}
-    splits, settings = load(**flags), TrainSettings(**flags)
-    settings.unsupervised = False
+    splits = load(**flags)
+    for found, part in zip(texts_of(**flags), (splits.train, splits.validation)):
+        assert set(found) == {*part["text"], *part["text_pair"]}
+
+
+def texts_of(**flags):
+    """What masked language modelling learns from, and what is held out, two lists."""
+    settings = PretrainSettings(**flags)
     task = chosen_task(settings)
-    texts, held_out = load_texts(task, find_dataset(task, settings), settings)
-    for found, part in ((texts, splits.train), (held_out, splits.validation)):
-        assert set(found["text"]) == {*part["text"], *part["text_pair"]}
+    return [part["text"][:] for part in load_texts(task, find_dataset(task, settings), settings)]
+
+
+def test_masked_language_modelling_reads_texts_without_labels_and_no_test_text(folders_of_reviews, tmp_path):
+    few, held_out = texts_of(data_dir=str(folders_of_reviews))
+    many, the_same = texts_of(data_dir=str(folders_of_reviews), unsupervised=True)
+    assert len(few) + len(held_out) == 40 and the_same == held_out
+    assert len(many) == len(few) + 20 and set(few) < set(many) and not any("test" in text for text in many)
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    rows = {"train": few + held_out, "test": ["seen at the end"] * 2, "unsupervised": [f"more {n}" for n in range(9)]}
+    for split, texts in rows.items():
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    from_rows, _ = texts_of(dataset_name=str(folder), unsupervised=True)
+    assert sorted(from_rows) == sorted([*few, *rows["unsupervised"]])
 
 
 def test_files_for_validation_and_test_are_used_whole(tmp_path):
@@ -288,12 +306,17 @@ def test_the_files_of_the_tasks_are_read_as_published(tmp_path):
     assert all(int(row["text"].split()[1][:-1]) % 2 == row["label"] for row in cola.test)
 
 
-def test_the_folders_of_the_movie_reviews_are_read(tmp_path):
-    for split in ("train", "test"):
-        for label in ("neg", "pos"):
-            (tmp_path / split / label).mkdir(parents=True)
-            for number in range(20):
-                (tmp_path / split / label / f"{number}_1.txt").write_text(f"{label} review {number} of {split}")
-    splits = load(data_dir=str(tmp_path))
+@pytest.fixture
+def folders_of_reviews(tmp_path):
+    """IMDb as its authors publish it."""
+    for folder in ("train/neg", "train/pos", "train/unsup", "test/neg", "test/pos"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(20):
+            (tmp_path / folder / f"{number}_1.txt").write_text(f"{folder[-3:]} review {number} of {folder}")
+    return tmp_path
+
+
+def test_the_folders_of_the_movie_reviews_are_read(folders_of_reviews):
+    splits = load(data_dir=str(folders_of_reviews))
     assert splits.label_names == ["negative", "positive"] and len(splits.test) == 40
     assert all(text.startswith(["neg", "pos"][label]) for text, label in zip(splits.test["text"], splits.test["label"]))

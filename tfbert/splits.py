@@ -8,7 +8,7 @@ import numpy as np
 
 from tfbert.configs import MULTI_LABEL, SINGLE_LABEL
 from tfbert.errors import UserError
-from tfbert.tables import read_splits
+from tfbert.tables import read_splits, read_unsupervised
 
 COLUMNS = ("text", "text_pair")
 
@@ -97,6 +97,8 @@ def load_texts(task, source, settings):
     task = replace(task, label_columns=())
     data = read_splits(task, source, settings)
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
+    if settings.unsupervised and "unsupervised" not in data:
+        data = {**data, **read_unsupervised(task, source, settings)}
     check_columns(data, wanted, task.text_columns, source)
     train, *more = [renamed(data[split], dict(zip(task.text_columns, COLUMNS))) for split in wanted]
     check_text(train, task.text_columns, source)

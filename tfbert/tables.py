@@ -23,18 +23,37 @@ def read_splits(task, source, settings):
     if settings.data_dir:
         paths = {split: Path(source.folder, name) for split, name in task.files.items()}
         return {split: dataset_of(published_rows(path, task), task, path) for split, path in paths.items()}
-    from datasets import disable_progress_bars, load_dataset
-
-    disable_progress_bars()
-    try:
-        data = load_dataset(source.folder, verification_mode="no_checks")
-    except Exception as error:  # the builders raise errors of many libraries
-        raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
+    data = load_folder(source)
     if task.name != "own":
         return data
     wanted = [split for split in data if split in ("train", "validation", "test") or not task.label_columns]
     places = {split: f"data set {source.name}, {split}" for split in wanted}
     return {split: dataset_of(rows_of(data[split], task, places[split]), task, places[split]) for split in wanted}
+
+
+def load_folder(source, **settings):
+    """What `datasets` makes of a source's folder. settings: as load_dataset's."""
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    try:
+        return load_dataset(source.folder, verification_mode="no_checks", **settings)
+    except Exception as error:  # the builders raise errors of many libraries
+        raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
+
+
+def read_unsupervised(task, source, settings):
+    """The texts without labels that a folder holds beside its splits, as {"unsupervised": dataset}, or {}.
+
+    `datasets` takes a file for a split by the names train, validation and test alone.
+    """
+    if settings.train_file:
+        return {}
+    if settings.data_dir:
+        folder = Path(source.folder, task.unsupervised)
+        return {"unsupervised": dataset_of(texts_of(folder), task, folder)} if task.unsupervised else {}
+    files = [path.name for path in Path(source.folder).glob("unsupervised.*")]
+    return load_folder(source, data_files={"unsupervised": files}) if files else {}
 
 
 def rows_of(dataset, task, place):
@@ -53,12 +72,18 @@ def published_rows(path, task):
         yield from islice(read_published(path, task.header), task.first_rows)
         return
     for number, name in enumerate(task.label_names):
-        files = sorted(Path(path, name).glob("*.txt"))
-        if not files:
-            raise UserError(f"--data_dir: {Path(path, name)} holds no .txt files")
-        for text_path in files:
-            with opened(text_path, "--data_dir") as file:
-                yield str(text_path), {"text": "".join(line for _, line in decoded(file, text_path)), "label": number}
+        for place, row in texts_of(Path(path, name)):
+            yield place, row | {"label": number}
+
+
+def texts_of(folder):
+    """Yields (place, row) of a folder of texts, one a file."""
+    paths = sorted(folder.glob("*.txt"))
+    if not paths:
+        raise UserError(f"--data_dir: {folder} holds no .txt files")
+    for path in paths:
+        with opened(path, "--data_dir") as file:
+            yield str(path), {"text": "".join(line for _, line in decoded(file, path))}
 
 
 def dataset_of(rows, task, path):

@@ -17,6 +17,7 @@ class Task:
     subset: str = ""  # the folder of that data set
     revision: str | None = None  # the branch of that data set
     files: dict = field(default_factory=dict)  # split -> the file that --data_dir holds, as its authors call it
+    unsupervised: str = ""  # the folder of --data_dir with texts that have no labels, where there is one
     header: tuple = ()  # the columns of those files, where they do not name them
     first_rows: int | None = None  # of those files; None: all
     text_columns: tuple = ("text",)  # one, or two for pairs of texts
@@ -49,6 +50,7 @@ TASKS = {
         unit="reviews",
         dataset_name="stanfordnlp/imdb",
         files={"train": "train", "test": "test"},
+        unsupervised="train/unsup",
         label_names=SENTIMENT,
         is_long=True,
         example="This movie is absolutely wonderful and inspiring.",
