@@ -229,7 +229,7 @@ def facts(job, saved):
         "n_train": len(job.train),
         "n_validation": len(job.validation),
         "n_test": len(job.test),
-        "padding_share": job.batches(saved.seed).padding_share(),
+        "padding_share": job.batches(saved.seed).padding_share() if job.settings.method == "finetune" else None,
         "seed": saved.seed,
         "train_seconds": saved.train_seconds,
         "first_step_seconds": saved.first_step_seconds,

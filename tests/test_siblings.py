@@ -25,8 +25,9 @@ def write(path, columns, rows):
 
 
 def fit(encoder, output, *more, epochs=6):
-    arguments = ["--output_dir", output, "--max_seq_length", 64, "--learning_rate", 0.005, "--num_train_epochs", epochs,
-                 "--precision", "float32", *more]  # fmt: skip
+    arguments = ["--output_dir", output, "--max_seq_length", 64, "--precision", "float32", *more]
+    if "features" not in more:
+        arguments += ["--learning_rate", 0.005, "--num_train_epochs", epochs]
     if encoder:
         arguments += ["--model_name_or_path", encoder]
     assert train.main([str(argument) for argument in arguments]) is None
@@ -147,6 +148,7 @@ def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrain
     assert encoder and all(np.array_equal(after[name], before[name]) for name in encoder)
     report = (output / "training_report.md").read_text()
     assert "Regularization chosen by cross-validation" in report and "plots/loss.png" not in report
+    assert metrics["settings"]["num_train_epochs"] is None and "num_train_epochs" not in report.split("<details>")[0]
     assert Predictor(output)([f"the film was {GOOD[0]}."])[0]["label"] == "positive"
 
 
@@ -230,6 +232,7 @@ def test_labels_of_any_signs_and_many_of_them_are_drawn(untrained, tmp_path):
         (["--from_scratch", "--method", "features"], "knows nothing"),
         (["--method", "features", "--pooling", "pooler"], "--pooling first or --pooling mean"),
         (["--method", "features", "--resume_from_checkpoint", "last"], "no checkpoints"),
+        (["--method", "features", "--num_train_epochs", "2"], "leave --num_train_epochs out"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(arguments, message, tmp_path):

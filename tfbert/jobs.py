@@ -20,6 +20,8 @@ from tfbert.splits import keys_of, load_splits, shares_of_labels
 from tfbert.tasks import chosen_task
 from tfbert.timing import Stopwatch
 
+FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout")
+
 
 @dataclass
 class Job:
@@ -131,7 +133,7 @@ def prepare(settings, arguments, stack):
 
 def describe(job):
     """Says what there is to learn from."""
-    settings, splits, batches = job.settings, job.splits, job.batches(job.settings.seed)
+    settings, splits = job.settings, job.splits
     origin = "from --validation_file" if settings.validation_file else "held out of train"
     say("Texts", f"{len(job.train):,} to train, {len(job.validation):,} {origin}, {len(job.test):,} to test")
     shares = shares_of_labels(splits.train, splits.label_names)
@@ -142,6 +144,7 @@ def describe(job):
     for note in splits.notes:
         say("Note", note)
     if settings.method == "finetune":
+        batches = job.batches(settings.seed)
         say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
         seeds = f", with {settings.seeds} seeds" * (settings.seeds > 1)
         say("Steps", f"{job.total_steps:,} of {batches.batch_size} {job.task.unit}{seeds}")
@@ -162,6 +165,9 @@ def check_settings(settings):
             raise UserError("--method features takes the encoder's own vectors: --pooling first or --pooling mean")
         if settings.resume_from_checkpoint:
             raise UserError("--method features has no checkpoints to resume from")
+        for name in FOR_FINE_TUNING:
+            if getattr(settings, name) is not None:
+                raise UserError(f"--method features leaves the encoder as it is: leave --{name} out")
 
 
 def check_places(settings):
@@ -212,7 +218,7 @@ def choose_size(settings, task, device, config):
         if (settings.num_train_epochs or 1.0) <= 1.0:  # needs no dropout, whose random numbers take a tenth of the time
             chosen["hidden_dropout"] = 0.0
     if settings.method == "features":
-        chosen = {name: chosen[name] for name in chosen if name not in ("learning_rate", "hidden_dropout")}
+        chosen = {name: value for name, value in chosen.items() if name not in FOR_FINE_TUNING}
     chosen = fill_in(settings, chosen, config.max_length)
     flags = " ".join(f"--{name} {value}" for name, value in chosen.items())
     if "max_train_samples" in chosen:
