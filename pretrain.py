@@ -48,7 +48,7 @@ def main(argv=None):
     if tokenizer.mask_token_id is None:
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
     texts, held_out = load_texts(task, data, settings)
-    batches, gaps = batches_of(texts, held_out, tokenizer, settings)
+    batches, gaps = batches_of(texts, held_out, tokenizer, settings, device.xla)
     say("Texts", f"{len(texts):,} in {len(batches.examples):,} pieces; {len(held_out):,} held out of train")
 
     from tfbert.training import run_facts  # heavy imports wait until they are needed
@@ -81,13 +81,13 @@ def main(argv=None):
     say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
 
 
-def batches_of(texts, held_out, tokenizer, settings):
+def batches_of(texts, held_out, tokenizer, settings, xla):
     """What is learnt from, and gaps in held-out texts, which stay the same: two MaskedBatches."""
     from tfbert.masked_lm import MaskedBatches
 
     encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
-    train = Examples.chunked(texts, encoder, "tokenizing train")
-    validation = Examples.chunked(held_out, encoder, "tokenizing validation")
+    train = Examples.chunked(texts, encoder, "tokenizing train", xla)
+    validation = Examples.chunked(held_out, encoder, "tokenizing validation", xla)
     sizes = settings.per_device_train_batch_size, settings.max_seq_length, settings.seed, tokenizer
     return MaskedBatches(train, *sizes, settings.mlm_probability), MaskedBatches(validation, *sizes)
 

@@ -10,7 +10,7 @@ from tokenizers.models import WordPiece
 from tfbert import __version__
 from tfbert.errors import UserError
 
-BUCKET = 32  # batches are padded to multiples of this many tokens: few shapes, little padding
+COMPILED, LONG, SHORT = 32, 8, 4  # tokens, see padded_length
 WINDOW = 50  # reviews are sorted by length within this many batches at a time
 
 
@@ -108,11 +108,13 @@ class Examples:
     """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
 
     lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
-    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart.
+    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart;
+    compiled: whether XLA compiles a whole step for each length of a batch.
     """
 
-    def __init__(self, dataset):
+    def __init__(self, dataset, compiled=False):
         columns = dataset.data
+        self.compiled = compiled
         self.parts = [
             (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in columns.column("input_ids").chunks
         ]
@@ -127,7 +129,7 @@ class Examples:
             self.labels = np.asarray(dataset["label"], np.float32 if several else np.int32)
 
     @classmethod
-    def tokenized(cls, dataset, encoder, description):
+    def tokenized(cls, dataset, encoder, description, compiled=False):
         """Tokenizes a `datasets.Dataset` of splits.Splits, or finds that done in the cache of `datasets`."""
         from datasets import Features, List, Value, enable_progress_bars
 
@@ -150,10 +152,10 @@ class Examples:
             new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
             desc=description,
         )
-        return cls(mapped)
+        return cls(mapped, compiled)
 
     @classmethod
-    def chunked(cls, dataset, encoder, description):
+    def chunked(cls, dataset, encoder, description, compiled=False):
         """Tokenizes a `datasets.Dataset` with the column text into pieces, which have no labels."""
         from datasets import Features, List, Value, enable_progress_bars
 
@@ -168,7 +170,7 @@ class Examples:
         )
         if not len(mapped):
             raise UserError(f"{description}: the texts are all empty")
-        return cls(mapped)
+        return cls(mapped, compiled)
 
     def __len__(self):
         return len(self.lengths)
@@ -186,13 +188,18 @@ class Examples:
 
     def batch(self, rows, max_seq_length):
         """The model's inputs for these rows, as `pad` gives them."""
-        length = padded_length(self.lengths[rows].max(), max_seq_length)
+        length = padded_length(self.lengths[rows].max(), max_seq_length, self.compiled)
         return pad([self.ids(row) for row in rows], length, None if self.starts is None else self.starts[rows])
 
 
-def padded_length(length, max_seq_length):
-    """The next multiple of BUCKET, max_seq_length at most."""
-    return min(-(-int(length) // BUCKET) * BUCKET, max_seq_length)
+def padded_length(length, max_seq_length, compiled=False):
+    """What a batch is padded to whose longest text has `length` tokens, max_seq_length at most.
+
+    Multiples of 8, and of 4 up to 64 tokens: for each length XLA compiles the loops of fused.py, in a third of a second
+    (benchmarks/padding.py). Where it compiles whole steps, which takes far longer, multiples of 32.
+    """
+    bucket = COMPILED if compiled else LONG if length > 64 else SHORT
+    return min(-(-int(length) // bucket) * bucket, max_seq_length)
 
 
 def pad(sequences, length, starts=None):
@@ -250,7 +257,8 @@ class TrainBatches:
     def tokens(self, epoch=0):
         """How many tokens an epoch holds, and how many with its padding."""
         lengths = self.examples.lengths[self.epoch(epoch)]
-        padded = sum(padded_length(longest, self.max_seq_length) for longest in lengths.max(axis=1))
+        compiled = self.examples.compiled
+        padded = sum(padded_length(longest, self.max_seq_length, compiled) for longest in lengths.max(axis=1))
         return int(lengths.sum()), int(padded * self.batch_size)
 
     def padding_share(self):

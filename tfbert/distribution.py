@@ -142,9 +142,18 @@ def parts(stream, signature, team):
                 for start in range(first * rows, (first + here) * rows, rows):
                     yield tf.nest.map_structure(lambda array: array[start : start + rows], batch)  # noqa: B023
 
-        return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4 * here)
+        return prefetched(generate, signature, 4 * here)
 
     return team.strategy.distribute_datasets_from_function(of_this_machine)
+
+
+def prefetched(stream, signature, count):
+    """A tf.data.Dataset of `stream()`, which makes `count` batches ahead."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread wakes ever more rarely, and the end of `fit` waits for it: a minute
+    return tf.data.Dataset.from_generator(stream, output_signature=signature).prefetch(count).with_options(options)
 
 
 def agree(team, facts, arrays):

@@ -121,9 +121,9 @@ def prepare(settings, arguments, stack):
             settings, shlex.join(["python", "train.py", *arguments]), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
             configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pair),
-            Examples.tokenized(splits.train, text_encoder, "tokenizing train"),
-            Examples.tokenized(splits.validation, text_encoder, "tokenizing validation"),
-            Examples.tokenized(splits.test, text_encoder, "tokenizing test"),
+            Examples.tokenized(splits.train, text_encoder, "tokenizing train", device.xla),
+            Examples.tokenized(splits.validation, text_encoder, "tokenizing validation", device.xla),
+            Examples.tokenized(splits.test, text_encoder, "tokenizing test", device.xla),
         )  # fmt: skip
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")

@@ -161,11 +161,7 @@ def feed(batches, first_step):
     """The batches from `first_step` on, as `keras.Model.fit` takes them."""
     if keras.backend.backend() != "tensorflow":
         return batches.stream(first_step)
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_generator(
-        lambda: batches.stream(first_step), output_signature=signature(batches)
-    ).prefetch(4)
+    return distribution.prefetched(lambda: batches.stream(first_step), signature(batches), 4)
 
 
 def signature(batches):

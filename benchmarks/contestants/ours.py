@@ -19,7 +19,7 @@ def main():
     from datasets import load_dataset
 
     dataset = load_dataset("parquet", data_files=reviews, split="train")
-    examples = Examples.tokenized(dataset, TextEncoder.from_folder(encoder, length), "tokenizing")
+    examples = Examples.tokenized(dataset, TextEncoder.from_folder(encoder, length), "tokenizing", device.xla)
     batches = TrainBatches(examples, batch_size, length, seed=0)
 
     import keras
