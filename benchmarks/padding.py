@@ -69,7 +69,7 @@ def measure(kind, way):
     from tfbert.settings import TrainSettings
     from tfbert.training import compile_model, feed
 
-    batches.SHORT, batches.LONG = WAYS[way]
+    batches.SHORT_BUCKET, batches.BUCKET = WAYS[way]
     count, batch_size, longest = KINDS[kind]
     rng = np.random.default_rng(1)
     lengths = lengths_of(kind, count, longest)

@@ -10,7 +10,7 @@ from tokenizers.models import WordPiece
 from tfbert import __version__
 from tfbert.errors import UserError
 
-COMPILED, LONG, SHORT = 32, 8, 4  # tokens, see padded_length
+BUCKET, SHORT_BUCKET = 32, 4  # tokens, see padded_length
 WINDOW = 50  # reviews are sorted by length within this many batches at a time
 
 
@@ -195,10 +195,10 @@ class Examples:
 def padded_length(length, max_seq_length, compiled=False):
     """What a batch is padded to whose longest text has `length` tokens, max_seq_length at most.
 
-    Multiples of 8, and of 4 up to 64 tokens: for each length XLA compiles the loops of fused.py, in a third of a second
-    (benchmarks/padding.py). Where it compiles whole steps, which takes far longer, multiples of 32.
+    Multiples of 32: few lengths, for each of which XLA compiles the loops of fused.py. Of 4 up to 64 tokens, where
+    padding would be the larger part (benchmarks/padding.py), unless XLA compiles whole steps, which takes far longer.
     """
-    bucket = COMPILED if compiled else LONG if length > 64 else SHORT
+    bucket = SHORT_BUCKET if length <= 64 and not compiled else BUCKET
     return min(-(-int(length) // bucket) * bucket, max_seq_length)
 
 
