@@ -146,7 +146,7 @@ def what_was_done(record):
         *pretraining(job.pretraining),
         ["data", job.data.description],
         [job.task.unit, f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} {held_out}for the curves, "
-         f"{metrics['n_test']:,} to test; the test part was read once, at the end"],
+         f"{metrics['n_test']:,} to test; this run read the test part once, at the end"],
         *[["note", note] for note in job.splits.notes],
         ["job", job.size],
         ["device", f"{job.device.in_words}; evaluated in float32"],
