@@ -22,7 +22,6 @@ from tfbert.predicting import Predictor
 from tfbert.reading import is_utf8, read_lines, read_texts
 from tfbert.settings import option, parse
 
-EXAMPLE = "This movie is absolutely wonderful and inspiring."
 CHUNK = 1024  # texts in memory at a time
 PATIENCE = 10  # seconds until a silent pipe is no input
 
@@ -54,7 +53,7 @@ def main(argv=None):
         raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
-    rows, several = choose_input(texts, settings, predictor.pair)
+    rows, several = choose_input(texts, settings, predictor)
     show = show_json if settings.json else show_line if several else show_pair
     labelled = 0
     while chunk := list(islice(rows, CHUNK)):
@@ -69,9 +68,9 @@ def main(argv=None):
         print("note: there are no texts", file=sys.stderr)
 
 
-def choose_input(texts, settings, pair):
+def choose_input(texts, settings, predictor):
     """The (place, texts) to label, one text each or two, and whether they may be many."""
-    parts = 2 if pair else 1
+    pair, parts = predictor.pair, 2 if predictor.pair else 1
     if "-" in texts and len(texts) > 1:
         raise UserError("- is standard input: give it alone, without other texts")
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped(settings):
@@ -85,7 +84,7 @@ def choose_input(texts, settings, pair):
             raise UserError(f"text {number} is not UTF-8 text")
     if pair and (not texts or len(texts) % 2):
         raise UserError("this model labels pairs of texts: give two arguments for each")
-    texts = texts or [EXAMPLE]
+    texts = texts or [predictor.example]
     groups = [tuple(texts[start : start + parts]) for start in range(0, len(texts), parts)]
     return ((f"text {number}", group) for number, group in enumerate(groups, 1)), len(groups) > 1
 

@@ -46,7 +46,7 @@ onnx_model(sys.argv[1])
 mark("open the model")
 predictor = Predictor(sys.argv[1])
 marks.append(("", time.perf_counter()))
-predictor([infer.EXAMPLE])
+predictor([predictor.example])
 mark("label a review")
 import json
 print(json.dumps({name: end - start for (_, start), (name, end) in zip(marks, marks[1:]) if name}))

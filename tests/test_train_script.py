@@ -15,6 +15,7 @@ from tfbert.checkpoints import load_classifier
 from tfbert.configs import read_config
 from tfbert.errors import UserError, run
 from tfbert.predicting import Predictor
+from tfbert.tasks import TASKS
 
 
 def test_a_run_leaves_model_pictures_and_report(trained):
@@ -34,7 +35,7 @@ def test_the_config_names_the_labels(trained):
     assert config["id2label"] == {"0": "negative", "1": "positive"}
     assert config["label2id"] == {"negative": 0, "positive": 1}
     assert config["architectures"] == ["BertForSequenceClassification"]
-    reading = {name: value for name, value in config["tfbert"].items() if name != "temperature"}
+    reading = {name: value for name, value in config["tfbert"].items() if name not in ("temperature", "example")}
     assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25, "pooling": "pooler"}
     assert 0.1 <= config["tfbert"]["temperature"] <= 10
 
@@ -317,12 +318,24 @@ def test_the_example_is_labelled_without_arguments(model, capsys, monkeypatch):
     assert label.startswith("Label:  positive (")
 
 
-def test_texts_are_labelled_in_their_order(model, capsys):
+def test_the_example_is_one_of_the_task(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(infer, "something_is_piped", lambda settings: False)
+    folder = shutil.copytree(trained, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["tfbert"]["example"] == TASKS["imdb"].example
+    config["tfbert"]["example"] = "the film was good."
+    (folder / "config.json").write_text(json.dumps(config))
+    infer.main(["--model_dir", str(folder)])
+    assert lines(capsys)[0] == "Text:   the film was good."
+
+
+def test_texts_are_labelled_in_their_order(model, trained, capsys):
     texts = [
         f"the {thing} was really {word}." for thing in ("film", "music") for pair in zip(GOOD, BAD) for word in pair
     ]
     infer.main([*model, *texts])
-    assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"] * (len(texts) // 2)
+    one_by_one = [Predictor(trained)([text])[0]["label"] for text in texts]
+    assert [line.split()[0] for line in lines(capsys)] == one_by_one and set(one_by_one) == {"positive", "negative"}
 
 
 def test_json_has_every_probability(model, capsys):

@@ -200,8 +200,8 @@ def reading_config(config, source="config.json"):
     found = config.get("tfbert", {})
     if not isinstance(found, dict):
         raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
-    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0, "pair": False}
-    result |= found
+    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0, "pair": False,
+              "example": "This movie is absolutely wonderful and inspiring."} | found  # fmt: skip
 
     def number(low, high):
         return lambda value: type(value) in (int, float) and low <= value <= high
@@ -214,6 +214,7 @@ def reading_config(config, source="config.json"):
         "pooling": (POOLINGS.__contains__, f"one of {', '.join(POOLINGS)}"),
         "temperature": (number(1e-3, 1e3), "a number from 0.001 to 1000"),
         "pair": (lambda value: isinstance(value, bool), "true or false"),
+        "example": (lambda value: isinstance(value, str), "text"),
         "thresholds": (
             lambda value: isinstance(value, list) and all(map(number(0, 1), value)) and len(value) == labels,
             "a number from 0 to 1 for each label",
@@ -247,7 +248,7 @@ def classifier_config(config, label_names, problem_type, settings=None, pair=Fal
         if pair:
             config["tfbert"]["pair"] = True
     elif "tfbert" in config:
-        of_old_labels = ("temperature", "thresholds")
+        of_old_labels = ("temperature", "thresholds", "example")
         config["tfbert"] = {name: value for name, value in config["tfbert"].items() if name not in of_old_labels}
     return config
 

@@ -18,8 +18,8 @@ class Predictor:
     """The classifier in a folder that train.py wrote.
 
     quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its TextEncoder; pair:
-    whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,). Raises UserError
-    where the folder cannot be used.
+    whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,); example: a text
+    such as those of its task. Raises UserError where the folder cannot be used.
     """
 
     def __init__(self, folder, quantize=False):
@@ -32,7 +32,7 @@ class Predictor:
         reading = reading_config(config_json, folder)
         length = min(reading.get("max_seq_length", config.max_length), config.max_length)
         self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
-        self.temperature, self.pair = reading["temperature"], reading["pair"]
+        self.temperature, self.pair, self.example = reading["temperature"], reading["pair"], reading["example"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
         self.logits_of_batch = onnx_model(folder, quantize, len(self.labels)) or keras_model(folder)
 
