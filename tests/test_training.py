@@ -297,3 +297,12 @@ def test_a_resumed_run_knows_the_best_weights_so_far(data, tmp_path, monkeypatch
     assert progress.step == STEPS and progress.best["step"] == 4
     for value, best in zip(resumed.weights, stopped.best["weights"], strict=True):
         np.testing.assert_array_equal(np.asarray(value), best)
+
+
+def test_the_feed_resumes_at_a_step_and_leaves_no_thread_for_fit_to_wait_for(data):
+    batches = TrainBatches(data[0], 16, 64, seed=3)
+    feed = training.feed(batches, 5)
+    assert not feed.options().autotune.enabled
+    for (inputs, labels), (wanted, wanted_labels), _ in zip(feed, batches.stream(5), range(3)):
+        np.testing.assert_array_equal(inputs["input_ids"], wanted["input_ids"])
+        np.testing.assert_array_equal(labels, wanted_labels)
