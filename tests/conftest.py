@@ -85,7 +85,7 @@ def trained(untrained, dataset_folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("trained") / "model"
     arguments = [
         "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
-        "--max_seq_length", 64, "--num_train_epochs", 6, "--learning_rate", 0.005, "--validation_samples", 40,
+        "--max_seq_length", 64, "--num_train_epochs", 6, "--learning_rate", 0.005, "--hidden_dropout", 0, "--validation_samples", 40,
         "--per_device_train_batch_size", 16, "--precision", "float32", "--max_train_samples", 280,
         "--max_eval_samples", 100,
     ]  # fmt: skip

@@ -82,6 +82,7 @@ def test_batches_have_few_shapes_and_right_masks(compiled, allowed):
         assert np.array_equal(inputs["attention_mask"], inputs["input_ids"] != 0)
     assert len(shapes) > 1 and shapes <= allowed
     padded = [padded_length(longest, 100, compiled) for longest in stored.lengths[batches.epoch(0)].max(axis=1)]
+    assert 0 < batches.padding_share() < 0.6
     assert batches.padding_share() == 1 - stored.lengths[batches.epoch(0)].sum() / (16 * sum(padded))
 
 

@@ -35,8 +35,9 @@ def test_the_config_names_the_labels(trained):
     assert config["id2label"] == {"0": "negative", "1": "positive"}
     assert config["label2id"] == {"negative": 0, "positive": 1}
     assert config["architectures"] == ["BertForSequenceClassification"]
-    reading = {name: value for name, value in config["tfbert"].items() if name not in ("temperature", "example")}
-    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25, "pooling": "pooler"}
+    reading = {name: value for name, value in config["tfbert"].items() if name != "temperature"}
+    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25, "pooling": "pooler",
+                       "example": TASKS["imdb"].example}  # fmt: skip
     assert 0.1 <= config["tfbert"]["temperature"] <= 10
 
 
@@ -329,13 +330,12 @@ def test_the_example_is_one_of_the_task(trained, tmp_path, capsys, monkeypatch):
     assert lines(capsys)[0] == "Text:   the film was good."
 
 
-def test_texts_are_labelled_in_their_order(model, trained, capsys):
+def test_texts_are_labelled_in_their_order(model, capsys):
     texts = [
         f"the {thing} was really {word}." for thing in ("film", "music") for pair in zip(GOOD, BAD) for word in pair
     ]
     infer.main([*model, *texts])
-    one_by_one = [Predictor(trained)([text])[0]["label"] for text in texts]
-    assert [line.split()[0] for line in lines(capsys)] == one_by_one and set(one_by_one) == {"positive", "negative"}
+    assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"] * (len(texts) // 2)
 
 
 def test_json_has_every_probability(model, capsys):
