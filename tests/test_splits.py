@@ -148,13 +148,18 @@ def test_masked_language_modelling_reads_texts_without_labels_and_no_test_text(f
     many, the_same = texts_of(data_dir=str(folders_of_reviews), unsupervised=True)
     assert len(few) + len(held_out) == 40 and the_same == held_out
     assert len(many) == len(few) + 20 and set(few) < set(many) and not any("test" in text for text in many)
+    some, _ = texts_of(data_dir=str(folders_of_reviews), unsupervised=True, max_train_samples=len(few) + 5)
+    assert len(some) == len(few) + 5 and set(few) < set(some) < set(many)
+    with pytest.raises(UserError, match="--max_train_samples 9 leaves no room for the unsupervised split beside 9"):
+        texts_of(data_dir=str(folders_of_reviews), unsupervised=True, max_train_samples=9)
     folder = tmp_path / "rows"
     folder.mkdir()
-    rows = {"train": few + held_out, "test": ["seen at the end"] * 2, "unsupervised": [f"more {n}" for n in range(9)]}
+    more, test = [f"more {n}" for n in range(9)], ["seen at the end"] * 2
+    rows = {"train": few + held_out, "test": test, "unsupervised": [*more, test[0], held_out[0]]}
     for split, texts in rows.items():
         (folder / f"{split}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     from_rows, _ = texts_of(dataset_name=str(folder), unsupervised=True)
-    assert sorted(from_rows) == sorted([*few, *rows["unsupervised"]])
+    assert sorted(from_rows) == sorted([*few, *more])
 
 
 def test_files_for_validation_and_test_are_used_whole(tmp_path):

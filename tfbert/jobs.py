@@ -127,7 +127,7 @@ def prepare(settings, arguments, stack):
         )  # fmt: skip
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
-    if task.name != "own":
+    if not task.is_own:
         job.config["tfbert"]["example"] = task.example
     describe(job)
     return job

@@ -31,7 +31,7 @@ class Record:
     @property
     def title(self):
         job = self.job
-        known = job.data.name == job.task.dataset_name or job.task.name == "own" or job.settings.data_dir
+        known = job.data.name == job.task.dataset_name or job.task.is_own or job.settings.data_dir
         return job.task.title if known else f"the texts of {Path(job.data.name).name}"
 
     @property

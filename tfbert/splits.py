@@ -75,7 +75,7 @@ def load_splits(task, source, settings):
 
 def name_of_test(task, data, settings):
     """The split that a task is tested on; None where a part of train has to do."""
-    if task.test_split in data or (task.dataset_name and task.name != "own"):
+    if task.test_split in data or (task.dataset_name and not task.is_own):
         return task.test_split
     return "validation" if "validation" in data and not settings.validation_file else None
 
@@ -90,7 +90,8 @@ def without_test_split(train, task, settings):
 def load_texts(task, source, settings):
     """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
 
-    The texts held out of train are those that load_splits holds out with the same settings; test is not touched.
+    The texts held out of train are those that load_splits holds out with the same settings. Of the unsupervised split,
+    texts that stand there too or in test are left out; else test is not touched.
     """
     from datasets import concatenate_datasets
 
@@ -100,18 +101,42 @@ def load_texts(task, source, settings):
     if settings.unsupervised and "unsupervised" not in data:
         data = {**data, **read_unsupervised(task, source, settings)}
     check_columns(data, wanted, task.text_columns, source)
-    train, *more = [renamed(data[split], dict(zip(task.text_columns, COLUMNS))) for split in wanted]
+    parts = {split: renamed(part, dict(zip(task.text_columns, COLUMNS))) for split, part in data.items()
+             if set(task.text_columns) <= set(part.column_names)}  # fmt: skip
+    train, test_name = parts["train"], name_of_test(task, data, settings)
     check_text(train, task.text_columns, source)
-    if not name_of_test(task, data, settings):
-        _, train = without_test_split(train, task, settings)
-    given = renamed(data["validation"], dict(zip(task.text_columns, COLUMNS))) if settings.validation_file else None
-    train, held_out = hold_out(train, settings, given)
+    test = parts.get(test_name)
+    if not test_name:
+        test, train = without_test_split(train, task, settings)
+    train, held_out = hold_out(train, settings, parts["validation"] if settings.validation_file else None)
+    if settings.unsupervised:
+        more = without_texts_of(parts["unsupervised"], *(part for part in (held_out, test) if part))
+        train = concatenate_datasets([train, drawn_to_fill_up(train, more, settings)])
 
     def one_column(dataset):
         """The two texts of pairs, one after the other."""
         return concatenate_datasets([renamed(dataset, {column: "text"}) for column in dataset.column_names])
 
-    return one_column(concatenate_datasets([train, *more])), one_column(held_out)
+    return one_column(train), one_column(held_out)
+
+
+def without_texts_of(dataset, *others):
+    """`dataset` without the texts that stand in one of the others."""
+    theirs = {key for other in others for key in keys_of(other)}
+    return dataset.select([row for row, key in enumerate(keys_of(dataset)) if key not in theirs])
+
+
+def drawn_to_fill_up(train, more, settings):
+    """All of `more`, or as many as --max_train_samples leaves room for beside `train`; UserError where that is none."""
+    if not settings.max_train_samples:
+        return more
+    room = settings.max_train_samples - len(train)
+    if room <= 0:
+        raise UserError(
+            f"--max_train_samples {settings.max_train_samples} leaves no room for the unsupervised split beside "
+            f"{len(train):,} training texts: raise it, or leave --unsupervised out"
+        )
+    return more.select(drawn_order(more, settings.seed)[:room])
 
 
 def hold_out(train, settings, given=None):

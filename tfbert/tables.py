@@ -24,7 +24,7 @@ def read_splits(task, source, settings):
         paths = {split: Path(source.folder, name) for split, name in task.files.items()}
         return {split: dataset_of(published_rows(path, task), task, path) for split, path in paths.items()}
     data = load_folder(source)
-    if task.name != "own":
+    if not task.is_own:
         return data
     wanted = [split for split in data if split in ("train", "validation", "test") or not task.label_columns]
     places = {split: f"data set {source.name}, {split}" for split in wanted}
@@ -91,7 +91,7 @@ def dataset_of(rows, task, path):
     from datasets import Dataset
 
     columns = {name: [] for name in (*task.text_columns, *task.label_columns)}
-    missing, own = [], task.name == "own"
+    missing, own = [], task.is_own
     *flags, label_flag = ("--text_column", "--text_pair_column", "--label_column") if own else (None, None, None)
     for place, row in rows:
         texts = [text_in(row, column, place, flag) for column, flag in zip(task.text_columns, flags)]

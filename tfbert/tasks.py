@@ -34,6 +34,11 @@ class Task:
     published_on: str = ""  # the texts of these figures, where they are not those that --data_dir or the Hub gives
 
     @property
+    def is_own(self):
+        """Whether it is the user's, of the settings' columns."""
+        return self.name == "own"
+
+    @property
     def tested(self):
         """What it is tested on, in words."""
         return f"{'development' if self.test_split == 'validation' else 'test'} {self.unit}"
