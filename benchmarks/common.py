@@ -1,4 +1,4 @@
-"""What the benchmarks share: the contestants' environments, runs of train.py, and where results go."""
+"""What the benchmarks share: the contestants' environments, runs of train.py, a model, and where results go."""
 
 import json
 import subprocess
@@ -33,6 +33,31 @@ def trained(output, *flags):
     print("$", *command[1:], flush=True)
     subprocess.run(command, cwd=HERE.parent, check=True)
     return json.loads(Path(output, "metrics.json").read_text())
+
+
+def random_classifier(policy, xla, longest=512, hidden_dropout=0.0, attention_dropout=0.0):
+    """A compiled SequenceClassifier of MiniLM's size, 6 layers of width 384, with random weights."""
+    import keras
+
+    from tfbert.configs import ModelConfig
+    from tfbert.modeling import SequenceClassifier
+    from tfbert.settings import TrainSettings
+    from tfbert.training import compile_model
+
+    keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(0)
+    config = ModelConfig(
+        hidden_size=384,
+        num_hidden_layers=6,
+        intermediate_size=1536,
+        max_position_embeddings=longest,
+        hidden_dropout_prob=hidden_dropout,
+        attention_probs_dropout_prob=attention_dropout,
+    )
+    model = SequenceClassifier(config)
+    model.build()
+    compile_model(model, TrainSettings(learning_rate=1e-5), 100, xla)
+    return model
 
 
 def append(path, row):

@@ -10,39 +10,20 @@ import statistics
 import time
 
 import numpy as np
-from common import RESULTS, save
+from common import RESULTS, random_classifier, save
 
 from tfbert.device import find_device
-
-DEVICE = find_device("auto", "auto")
-
-import keras
-
-from tfbert.configs import ModelConfig
-from tfbert.modeling import SequenceClassifier
-from tfbert.settings import TrainSettings
-from tfbert.training import compile_model
 
 LENGTHS, TOKENS, WIDTH, LAYERS = (64, 128, 256, 512, 1024, 2048, 4096), 8192, 384, 6
 
 
 def main():
-    keras.config.set_dtype_policy(DEVICE.policy)
-    config = ModelConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        intermediate_size=4 * WIDTH,
-        max_position_embeddings=max(LENGTHS),
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    model = SequenceClassifier(config)
-    model.build()
-    compile_model(model, TrainSettings(learning_rate=1e-5), 100, DEVICE.xla)
+    device = find_device("auto", "auto")
+    model = random_classifier(device.policy, device.xla, longest=max(LENGTHS))
     rows = [{"length": length, "seconds": seconds(model, length), "counted": counted(length)} for length in LENGTHS]
     lines = [
         f"A training step of {TOKENS:,} tokens in texts of one length, {LAYERS} layers of width {WIDTH}, on "
-        f"{DEVICE.in_words}; medians of 5; `python benchmarks/length_cost.py`",
+        f"{device.in_words}; medians of 5; `python benchmarks/length_cost.py`",
         "",
         "| tokens in a text | texts in the step | s | per token, 64 = 1 | share of attention in the multiplications |",
         "| ---: | ---: | ---: | ---: | ---: |",

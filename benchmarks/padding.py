@@ -16,7 +16,7 @@ import sys
 import time
 
 import numpy as np
-from common import RESULTS, save
+from common import RESULTS, random_classifier, save
 
 WAYS = {  # multiples of so many tokens for texts of at most 64, and for longer ones
     "32": (32, 32),
@@ -62,12 +62,7 @@ def measure(kind, way):
     from tfbert.device import find_device
 
     device = find_device()
-    import keras
-
-    from tfbert.configs import ModelConfig
-    from tfbert.modeling import SequenceClassifier
-    from tfbert.settings import TrainSettings
-    from tfbert.training import compile_model, feed
+    from tfbert.training import feed
 
     batches.SHORT_BUCKET, batches.BUCKET = WAYS[way]
     count, batch_size, longest = KINDS[kind]
@@ -76,12 +71,7 @@ def measure(kind, way):
     ids = [rng.integers(1000, 20000, length).tolist() for length in lengths]
     data = Dataset.from_dict({"input_ids": ids, "full_length": lengths, "label": rng.integers(0, 2, count)})
     stream = batches.TrainBatches(batches.Examples(data), batch_size, longest, seed=0)
-    keras.config.set_dtype_policy(device.policy)
-    config = ModelConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536,
-                         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)  # fmt: skip
-    model = SequenceClassifier(config)
-    model.build()
-    compile_model(model, TrainSettings(learning_rate=1e-5), stream.steps_per_epoch, device.xla)
+    model = random_classifier(device.policy, device.xla)
     seconds = []
     for _ in range(2):
         start = time.perf_counter()

@@ -20,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from common import RESULTS, save
+from common import RESULTS, random_classifier, save
 
 from tfbert.errors import run
 
@@ -101,25 +101,13 @@ def measure(arguments):
         fused.add_and_normalize = plain_layer_norm
     if variant == "keras optimizer":
         optimizer.AdamW = lambda *arguments, shares, **settings: keras.optimizers.AdamW(*arguments, **settings)
-    from tfbert.configs import ModelConfig
-    from tfbert.modeling import SequenceClassifier
-    from tfbert.settings import TrainSettings
-    from tfbert.training import compile_model
-
     precision = "float32" if variant == "float32" else "bfloat16"
-    keras.config.set_dtype_policy("float32" if variant == "float32" else "mixed_bfloat16")
-    keras.utils.set_random_seed(0)
-    model = SequenceClassifier(
-        ModelConfig(
-            hidden_size=384,
-            num_hidden_layers=6,
-            intermediate_size=1536,
-            hidden_dropout_prob=0.1 if variant == "hidden dropout" else 0.0,
-            attention_probs_dropout_prob=0.1 if variant == "attention dropout" else 0.0,
-        )
+    model = random_classifier(
+        "float32" if variant == "float32" else "mixed_bfloat16",
+        variant == "xla",
+        hidden_dropout=0.1 if variant == "hidden dropout" else 0.0,
+        attention_dropout=0.1 if variant == "attention dropout" else 0.0,
     )
-    model.build()
-    compile_model(model, TrainSettings(learning_rate=1e-5), 100, variant == "xla")
     shape = arguments.batch_size, arguments.tokens
     inputs = {
         "input_ids": np.random.default_rng(0).integers(1000, 20000, shape).astype(np.int32),
