@@ -11,7 +11,9 @@ import contextlib
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tfbert import checkpoints
 from tfbert.console import say
@@ -32,7 +34,10 @@ def main(argv=None):
         interrupted = runs[-1].interrupted
         if not job.device.team.cluster.is_chief:
             return 130 if interrupted else 0
-        saved = runs[-1] if interrupted else median_run(runs)
+        if interrupted:
+            saved = runs[-1]
+        else:
+            saved = average_run(runs) if settings.average_seeds else median_run(runs)
         model = exact_model(job, saved)
         if interrupted:
             save(job, model, saved)
@@ -42,7 +47,7 @@ def main(argv=None):
                 say("", "training_report.md and plots/ are still those of an earlier run")
             say("", "To go on: the same command with --resume_from_checkpoint last")
             return 130
-        calibrate(job, model)
+        calibrate(job, model, saved)
         save(job, model, saved)
         test(job, model, runs, saved)
         remove_checkpoints(settings.output_dir)
@@ -50,9 +55,9 @@ def main(argv=None):
 
 @dataclass
 class Run:
-    """What one seed gave; the model that it trained may be freed."""
+    """What one seed gave, or the average of several; the model that it trained may be freed."""
 
-    seed: int
+    seed: int  # of the average: of the run whose curves it has
     weights: list
     validation_score: float | None
     train_seconds: float
@@ -61,6 +66,7 @@ class Run:
     step: int = 0
     interrupted: bool = False
     strengths: tuple = ()  # C of the regressions of --method features
+    averaged: bool = False
 
 
 def learn(job):
@@ -70,7 +76,7 @@ def learn(job):
     settings, team, runs = job.settings, job.device.team, []
     for seed in range(settings.seed, settings.seed + settings.seeds):
         with job.stopwatch("building the model"), team.scope():
-            keras.utils.set_random_seed(seed)
+            keras.utils.set_random_seed(settings.seed if settings.average_seeds else seed)  # the new head's weights
             model = new_model(job)
         if not runs:
             if team.cluster.is_chief:
@@ -131,6 +137,16 @@ def median_run(runs):
     return sorted(runs, key=lambda run: run.validation_score)[(len(runs) - 1) // 2]
 
 
+def average_run(runs):
+    """A Run with the average of all runs' weights, a model soup (Wortsman et al. 2022, arXiv:2203.05482).
+
+    It costs no more to use than one run. The curves are those of the median run.
+    """
+    weights = [np.mean(each, axis=0) for each in zip(*(run.weights for run in runs))]
+    seconds = sum(run.train_seconds for run in runs)
+    return replace(median_run(runs), weights=weights, train_seconds=seconds, validation_score=None, averaged=True)
+
+
 def exact_model(job, saved):
     """The trained model in float32, as infer.py computes."""
     model = checkpoints.new_classifier(job.config)
@@ -139,12 +155,14 @@ def exact_model(job, saved):
     return model
 
 
-def calibrate(job, model):
+def calibrate(job, model, saved):
     """Fits temperature and, where several labels may hold, thresholds on held-out texts, and puts them into config."""
-    from tfbert import calibration, training
+    from tfbert import calibration, evaluation, training
 
     with job.stopwatch("calibrating"):
         logits, labels = training.predict(model.predict_on_batch, job.validation, job.settings), job.validation.labels
+        if saved.averaged:
+            saved.validation_score = evaluation.score(job.metric, evaluation.decided(logits, job.several), labels)
         temperature = round(calibration.fit_temperature(logits, labels), 4)
         job.config["tfbert"]["temperature"] = temperature
         if job.several:
@@ -199,9 +217,6 @@ def test(job, model, runs, saved):
     record = reporting.Record(job, metrics, saved.history, logits, mistakes, saved.strengths)
     reporting.write_all(plots, report, record)
     print()
-    if len(runs) > 1:
-        say("Seeds", evaluation.mean_and_deviation(job.metric, [row[job.metric] for row in scores])
-            + f" over {len(runs)} seeds; saved is seed {saved.seed}, the median on held-out texts")  # fmt: skip
     for line in reporting.headline(metrics, job.task):
         say(*line)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))
@@ -210,17 +225,21 @@ def test(job, model, runs, saved):
 
 
 def scores_of_runs(job, model, runs, saved):
-    """What each run reaches on the test split, a list of dicts, and the logits of the saved one, float32 (N, L)."""
+    """What each run reaches on the test split, and last their average where that is saved, a list of dicts; and the
+    logits of the saved one, float32 (N, L).
+    """
     from tfbert import evaluation, training
 
     scores = []
-    for each in sorted(runs, key=lambda run: run is saved):  # the saved one last: the model keeps its weights
+    others = [one for one in runs if one is not saved]
+    for each in [*others, saved]:  # it comes last: the model keeps its weights
         model.set_weights(each.weights)
         logits = training.predict(model.predict_on_batch, job.test, job.settings)
         value = evaluation.score(job.metric, evaluation.decided(logits, job.several), job.test.labels)
-        scores.append({"seed": each.seed, job.metric: value, f"validation_{job.metric}": each.validation_score,
+        scores.append({"seed": "average" if each.averaged else each.seed, job.metric: value,
+                       f"validation_{job.metric}": each.validation_score,
                        "train_seconds": each.train_seconds})  # fmt: skip
-    return sorted(scores, key=lambda row: row["seed"]), logits
+    return sorted(scores, key=lambda row: (row["seed"] == "average", row["seed"])), logits
 
 
 def facts(job, saved):
@@ -229,7 +248,7 @@ def facts(job, saved):
         "n_train": len(job.train),
         "n_validation": len(job.validation),
         "n_test": len(job.test),
-        "padding_share": job.batches(saved.seed).padding_share() if job.settings.method == "finetune" else None,
+        "padding_share": job.batches(job.settings.seed).padding_share() if job.settings.method == "finetune" else None,
         "seed": saved.seed,
         "train_seconds": saved.train_seconds,
         "first_step_seconds": saved.first_step_seconds,

@@ -44,6 +44,7 @@ def main():
             "log_loss": metrics["log_loss_before"],
             "ece": metrics["ece_before"],
             "train_seconds": metrics["train_seconds"],
+            "runs": {str(row["seed"]): row["accuracy"] for row in metrics["seeds"]},
             "commit": commit(),
         }
         append(RESULTS / "recipes.jsonl", row)

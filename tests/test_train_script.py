@@ -147,6 +147,34 @@ def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_f
     assert not (output / "checkpoints").exists()
 
 
+def test_the_average_of_several_seeds_is_saved(untrained, dataset_folder, tmp_path, monkeypatch, capsys):
+    heads, runs, learn, new_model = [], [], train.learn, train.new_model
+
+    def watched_model(job):
+        model = new_model(job)
+        heads.append(model.get_weights()[-2])
+        return model
+
+    monkeypatch.setattr(train, "new_model", watched_model)
+    monkeypatch.setattr(train, "learn", lambda job: runs.extend(learn(job)) or runs)
+    more = ["--seeds", 2, "--average_seeds", "--learning_rate", 0.003]
+    assert train.main(started(tmp_path / "model", untrained, dataset_folder, *more)) is None
+    assert heads[0].shape[1] == 2 and np.array_equal(*heads)
+    first, second = (run.weights for run in runs)
+    assert not np.array_equal(first[-2], second[-2])
+    saved = load_classifier(tmp_path / "model", read_config(tmp_path / "model"))[0]
+    for each, one, other in zip(saved.get_weights(), first, second, strict=True):
+        np.testing.assert_allclose(each, (one + other) / 2, atol=1e-6)
+    metrics = json.loads((tmp_path / "model/metrics.json").read_text())
+    assert [row["seed"] for row in metrics["seeds"]] == [42, 43, "average"]
+    assert metrics["seeds"][-1]["accuracy"] == metrics["accuracy"]
+    assert metrics["train_seconds"] == sum(row["train_seconds"] for row in metrics["seeds"][:2])
+    mean = np.mean([row["accuracy"] for row in metrics["seeds"][:2]])
+    report = (tmp_path / "model/training_report.md").read_text()
+    assert f"**{mean:.2%} +- " in report and "is the average of their weights. The curves are those of seed 4" in report
+    assert "| average |" in report and "saved is the average of their" in capsys.readouterr().out
+
+
 def started(folder, untrained, dataset_folder, *more):
     """What `train.main` is given in the tests below."""
     values = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", folder,
@@ -168,6 +196,7 @@ def test_starting_again_removes_the_checkpoints_of_before(untrained, dataset_fol
         (["--resume_from_checkpoint", "last", "--seed", "7"], "no checkpoint of seed-7, only of seed-42"),
         (["--seed", str(2**32 - 1), "--seeds", "2"], "seeds end at 4294967295"),
         (["--resume_from_checkpoint", "somewhere", "--seeds", "2"], "with several seeds: give last"),
+        (["--average_seeds"], "averages several runs: add --seeds 3"),
     ],
 )
 def test_seeds_that_cannot_be_are_refused_at_once(arguments, message, untrained, dataset_folder, tmp_path):

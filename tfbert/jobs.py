@@ -158,6 +158,8 @@ def check_settings(settings):
         raise UserError(f"--seed {settings.seed} --seeds {settings.seeds}: seeds end at {2**32 - 1}")
     if settings.seeds > 1 and settings.resume_from_checkpoint not in (None, "last"):
         raise UserError("--resume_from_checkpoint with several seeds: give last, which finds the checkpoint of each")
+    if settings.average_seeds and settings.seeds == 1:
+        raise UserError("--average_seeds averages several runs: add --seeds 3")
     if settings.from_scratch and settings.model_name_or_path:
         raise UserError("--from_scratch makes a new encoder: leave --model_name_or_path out")
     if settings.method == "features":

@@ -66,6 +66,11 @@ def headline(metrics, task):
         lines.append(("Accuracy", f"{metrics['accuracy']:.2%}" + (" have all labels right" * (metric == "f1_micro"))))
     lines.append(("Baselines", f"{as_text(metric, metrics[f'baseline_{metric}'])} by TF-IDF + logistic regression, "
                   f"{as_text(metric, metrics[f'majority_{metric}'])} by the most frequent label"))  # fmt: skip
+    runs, average = seeds_and_average(metrics)
+    if len(runs) > 1:
+        lines.insert(0, ("Seeds", f"{over_seeds(metrics, runs)}; saved is {kept(metrics)}"))
+    if average and average[f"validation_{metric}"] < min(run[f"validation_{metric}"] for run in runs):
+        lines.append(("WARNING", "on held-out texts the average does worse than each run: leave --average_seeds out"))
     return lines
 
 
@@ -267,7 +272,8 @@ def pretraining(done):
 def seeds(metrics):
     """Mean, deviation and a table of the runs, where there were several."""
     rows, metric = metrics["seeds"], metrics["metric"]
-    if len(rows) == 1:
+    runs, average = seeds_and_average(metrics)
+    if len(runs) == 1:
         return []
     name = METRICS[metric]
     half = ", at a threshold of 0.5" * (metric == "f1_micro")
@@ -276,12 +282,31 @@ def seeds(metrics):
         for row in rows
     ]
     return [
-        f"**{mean_and_deviation(metric, [row[metric] for row in rows])} over {len(rows)} seeds** ({name}{half}: mean "
-        f"and standard deviation). Saved, and described here, is seed {metrics['seed']}, the median on held-out texts.",
+        f"**{over_seeds(metrics, runs)}** ({name}{half}: mean and standard deviation). Saved, and described here, is "
+        f"{kept(metrics)}.{' The curves are those of seed ' + str(metrics['seed']) + '.' if average else ''}",
         "",
         *table(["seed", f"{name}, tested{half}", f"{name}, held out", "training, s"], cells),
         "",
     ]
+
+
+def seeds_and_average(metrics):
+    """The rows of metrics["seeds"] that are of runs, and that of their average, or None."""
+    *runs, last = metrics["seeds"]
+    return (runs, last) if last["seed"] == "average" else ([*runs, last], None)
+
+
+def over_seeds(metrics, runs):
+    """The mean of the runs' scores and their deviation, in words."""
+    scores = [run[metrics["metric"]] for run in runs]
+    return f"{mean_and_deviation(metrics['metric'], scores)} over {len(runs)} seeds"
+
+
+def kept(metrics):
+    """Which of several runs is saved, in words."""
+    if seeds_and_average(metrics)[1]:
+        return "the average of their weights"
+    return f"seed {metrics['seed']}, the median on held-out texts"
 
 
 def mistakes(rows, excerpt_words):

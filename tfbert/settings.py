@@ -109,7 +109,8 @@ class RunSettings:
 class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
-    LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights")
+    LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights",
+               "average_seeds")  # fmt: skip
 
     method: str = option(
         "finetune",
@@ -141,6 +142,9 @@ class TrainSettings(RunSettings):
         "none", "balanced: every label weighs the same in the loss", choices=("none", "balanced")
     )
     seeds: int = option(1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1)
+    average_seeds: bool = option(
+        False, "with --seeds: the average of the runs' weights is saved, a model soup (Wortsman et al. 2022)"
+    )
     excerpt_words: int = option(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
 
 
