@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from conftest import BAD, ENCODERS, FIXTURES, GOOD, ROOT
+from safetensors.numpy import load_file
 
 import infer
 import train
@@ -15,6 +16,7 @@ from tfbert.checkpoints import load_classifier
 from tfbert.configs import read_config
 from tfbert.errors import UserError, run
 from tfbert.predicting import Predictor
+from tfbert.progress import Progress
 from tfbert.tasks import TASKS
 
 
@@ -180,6 +182,27 @@ def started(folder, untrained, dataset_folder, *more):
     values = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", folder,
               "--max_seq_length", 64, "--max_train_samples", 64, "--max_eval_samples", 40, *more]  # fmt: skip
     return [str(value) for value in values]
+
+
+def test_an_interrupted_job_of_several_seeds_ends_as_one_that_was_not(untrained, dataset_folder, tmp_path, monkeypatch):
+    more = ["--seeds", 2, "--average_seeds", "--num_train_epochs", 1]
+    assert train.main(started(tmp_path / "whole", untrained, dataset_folder, *more)) is None
+    begin = Progress.on_train_batch_begin
+
+    def stopped_in_the_second_seed(self, batch, logs=None):
+        self.stop_asked = self.checkpoints.name == "seed-43" and self.step == 1
+        begin(self, batch, logs)
+
+    interrupted = started(tmp_path / "interrupted", untrained, dataset_folder, *more)
+    with monkeypatch.context() as patched:
+        patched.setattr(Progress, "on_train_batch_begin", stopped_in_the_second_seed)
+        assert train.main(interrupted) == 130
+    with pytest.raises(UserError, match="run with average_seeds True, not False"):
+        train.main([*(each for each in interrupted if each != "--average_seeds"), "--resume_from_checkpoint", "last"])
+    assert train.main([*interrupted, "--resume_from_checkpoint", "last"]) is None
+    whole, resumed = (load_file(tmp_path / name / "pytorch/model.safetensors") for name in ("whole", "interrupted"))
+    for name in whole:
+        np.testing.assert_allclose(resumed[name], whole[name], atol=1e-6)
 
 
 def test_starting_again_removes_the_checkpoints_of_before(untrained, dataset_folder, tmp_path):
