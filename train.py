@@ -156,7 +156,10 @@ def exact_model(job, saved):
 
 
 def calibrate(job, model, saved):
-    """Fits temperature and, where several labels may hold, thresholds on held-out texts, and puts them into config."""
+    """Fits temperature and, where several labels may hold, thresholds on held-out texts, and puts them into config.
+
+    There the average of several runs, which nothing has validated yet, gets its validation score too.
+    """
     from tfbert import calibration, evaluation, training
 
     with job.stopwatch("calibrating"):

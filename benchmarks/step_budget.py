@@ -103,7 +103,7 @@ def measure(arguments):
         optimizer.AdamW = lambda *arguments, shares, **settings: keras.optimizers.AdamW(*arguments, **settings)
     precision = "float32" if variant == "float32" else "bfloat16"
     model = random_classifier(
-        "float32" if variant == "float32" else "mixed_bfloat16",
+        precision if precision == "float32" else f"mixed_{precision}",
         variant == "xla",
         hidden_dropout=0.1 if variant == "hidden dropout" else 0.0,
         attention_dropout=0.1 if variant == "attention dropout" else 0.0,
