@@ -101,7 +101,7 @@ def write(processes, batches, count, arguments):
 
     lines = [
         f"{available_cores()} CPU cores; medians of {arguments.rounds} rounds in turns; {time.strftime('%Y-%m-%d')}; "
-        "`python benchmarks/infer_speed.py`",
+        f"`python benchmarks/infer_speed.py --rounds {arguments.rounds}`",
         "",
         "| one review, a process from start to end | s | infer.py is faster by |",
         "| --- | ---: | ---: |",

@@ -4,7 +4,9 @@ usage: python benchmarks/siblings.py [--only NAME ...] [--data FOLDER] [--encode
 
 FOLDER has a folder for each task, with the files as their authors publish them; without it data come from the Hub.
 Appends a line a row to results/siblings.jsonl. With --selecting, rows are judged on texts held out of train, and the
-development split is not read: that is how the flags below were chosen; results go to results/siblings_selecting.jsonl.
+development split is not read: that is how the flags below were chosen, with one seed; results go to
+results/siblings_selecting.jsonl. (For emotions mean pooling with dropout on attention has the better scores, ROC AUC
+0.843 to 0.826 and micro-F1 0.657 to 0.642 at thresholds of 0.5, with fitted ones 0.641 to 0.649.)
 """
 
 import argparse

@@ -67,7 +67,7 @@ def main():
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
     lines = [
         f"{available_cores()} CPU cores; medians of {arguments.rounds} rounds; {time.strftime('%Y-%m-%d')}; "
-        "`python benchmarks/startup.py`"
+        f"`python benchmarks/startup.py --rounds {arguments.rounds}`"
     ]
     for title, rounds in (("python train.py, until its first step is done", train), ("python infer.py", infer)):
         lines += ["", f"| {title} | s |", "| --- | ---: |"]
