@@ -54,15 +54,21 @@ def main(argv=None):
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
     rows, several = choose_input(texts, settings, predictor)
+    if settings.json:
+        sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, also where Windows writes files otherwise
     show = show_json if settings.json else show_line if several else show_pair
     labelled = 0
     while chunk := list(islice(rows, CHUNK)):
         places, texts = zip(*chunk)
         token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
-        for place, parts, ids, length in zip(places, texts, token_ids, lengths):
-            check(place, parts, ids, length, predictor.encoder)
-        for parts, result in zip(texts, predictor.label(token_ids, settings.batch_size, starts)):
-            show(parts, result, predictor.multi_label)
+        troubles = [trouble_with(parts, ids, predictor.encoder) for parts, ids in zip(texts, token_ids)]
+        for place, parts, trouble, length in zip(places, texts, troubles, lengths):
+            if trouble and not several:
+                raise UserError(f"{place} {trouble}")
+            tell(place, parts, trouble, length, predictor.encoder)
+        results = predictor.label(token_ids, settings.batch_size, starts)
+        for parts, trouble, result in zip(texts, troubles, results):
+            show(parts, dict.fromkeys(result) if trouble else result, predictor.multi_label)
         labelled += len(chunk)
     if not labelled:
         print("note: there are no texts", file=sys.stderr)
@@ -120,13 +126,20 @@ def waits_for(seconds):
     return comes_within(seconds)
 
 
-def check(place, texts, ids, length, encoder):
-    """Refuses what has no words, and says when a long text is not read whole."""
+def trouble_with(texts, ids, encoder):
+    """Why there is nothing to label, in words, or None."""
     if not all(text.strip() for text in texts):
-        raise UserError(f"{place} is empty")
+        return "is empty"
     if set(ids) <= {*encoder.prefix, *encoder.middle, *encoder.suffix, encoder.unknown}:
-        raise UserError(f"{place} has no word or sign that this model knows")
-    if length > encoder.max_seq_length:
+        return "has no word or sign that this model knows"
+    return None
+
+
+def tell(place, texts, trouble, length, encoder):
+    """Says which of many texts gets no label, and which long one is not read whole."""
+    if trouble:
+        print(f"note: {place} {trouble}: no label", file=sys.stderr)
+    elif length > encoder.max_seq_length:
         cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
         print(f"note: {place} has {length:,} tokens; the model reads {cut}", file=sys.stderr)
 
@@ -143,7 +156,9 @@ def show_pair(texts, result, multi_label):
 
 
 def show_line(texts, result, multi_label):
-    head = f"{result['label'] or '(none)'} {result['probability']:6.1%}  "
+    head = "(no label)  "
+    if result["probability"] is not None:
+        head = f"{result['label'] or '(none)'} {result['probability']:6.1%}  "
     text = " / ".join(" ".join(text.split()) for text in texts)
     width = max(shutil.get_terminal_size().columns - len(head), 20)
     print(head + (text if len(text) <= width else text[: width - 3] + "..."))

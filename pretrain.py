@@ -3,7 +3,8 @@
 usage: python pretrain.py
        python train.py --model_name_or_path pretrained
 
-Leaves an encoder in pretrained/. Labels and the test split are not read.
+Leaves an encoder in pretrained/. Labels are not read; the test split neither, but to leave its texts out of the
+unsupervised split.
 """
 
 import shlex
@@ -33,7 +34,7 @@ def main(argv=None):
     task = chosen_task(settings)
     check_output_dir(settings, OUTPUT_FILES, "pretraining.json", "pretraining.json")
     encoder = find_encoder(settings.model_name_or_path)
-    config = configs.read_config(encoder.folder)
+    config = configs.read_encoder_config(encoder.folder)
     data = find_dataset(task, settings)
     device = find_device(settings.precision, settings.xla)
     if device.team.size > 1:

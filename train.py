@@ -8,6 +8,7 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 """
 
 import contextlib
+import gc
 import shutil
 import sys
 import time
@@ -20,7 +21,7 @@ from tfbert.console import say
 from tfbert.errors import run
 from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.jobs import expected_duration, prepare, results_paths
-from tfbert.outputs import begin, remove_checkpoints
+from tfbert.outputs import begin, holds_finished_model, remove_checkpoints
 from tfbert.settings import TrainSettings, parse
 from tfbert.splits import keys_of
 from tfbert.timing import clock
@@ -35,18 +36,10 @@ def main(argv=None):
         if not job.device.team.cluster.is_chief:
             return 130 if interrupted else 0
         if interrupted:
-            saved = runs[-1]
-        else:
-            saved = average_run(runs) if settings.average_seeds else median_run(runs)
-        model = exact_model(job, saved)
-        if interrupted:
-            save(job, model, saved)
-            say("Stopped", f"after step {saved.step} of {job.total_steps}; the model so far is in "
-                           f"{settings.output_dir}/")  # fmt: skip
-            if results_paths(settings.output_dir)[1].exists():
-                say("", "training_report.md and plots/ are still those of an earlier run")
-            say("", "To go on: the same command with --resume_from_checkpoint last")
+            stop(job, runs[-1])
             return 130
+        saved = average_run(runs) if settings.average_seeds else median_run(runs)
+        model = exact_model(job, saved)
         calibrate(job, model, saved)
         save(job, model, saved)
         test(job, model, runs, saved)
@@ -76,7 +69,7 @@ def learn(job):
     settings, team, runs = job.settings, job.device.team, []
     for seed in range(settings.seed, settings.seed + settings.seeds):
         with job.stopwatch("building the model"), team.scope():
-            keras.utils.set_random_seed(settings.seed if settings.average_seeds else seed)  # the new head's weights
+            keras.utils.set_random_seed(settings.seed if settings.average_seeds else seed)  # new weights and dropout
             model = new_model(job)
         if not runs:
             if team.cluster.is_chief:
@@ -88,6 +81,8 @@ def learn(job):
             runs.append((fit_features if settings.method == "features" else fine_tune)(job, model, seed))
         if runs[-1].interrupted:
             break
+        del model
+        gc.collect()  # the next seed needs its memory
     return runs
 
 
@@ -145,6 +140,20 @@ def average_run(runs):
     weights = [np.mean(each, axis=0) for each in zip(*(run.weights for run in runs))]
     seconds = sum(run.train_seconds for run in runs)
     return replace(median_run(runs), weights=weights, train_seconds=seconds, validation_score=None, averaged=True)
+
+
+def stop(job, run):
+    """Saves the model so far, unless a finished one is there, and says how to go on."""
+    folder = job.settings.output_dir
+    if holds_finished_model(folder):
+        left = f"{folder}/ still holds the model of an earlier run"
+    else:
+        save(job, exact_model(job, run), run)
+        left = f"the model so far is in {folder}/"
+    say("Stopped", f"after step {run.step} of {job.total_steps}; {left}")
+    if results_paths(folder)[1].exists():
+        say("", "training_report.md and plots/ are those of an earlier run")
+    say("", "To go on: the same command with --resume_from_checkpoint last")
 
 
 def exact_model(job, saved):

@@ -96,3 +96,13 @@ def test_labels_are_taken_by_their_numbers(capsys):
     assert several.config.problem_type == "multi_label_classification"
     with pytest.raises(UserError, match="num_labels is 0"):
         load(FIXTURES / "tiny_bert", num_labels=0)
+
+
+def test_a_model_that_is_there_in_other_formats_is_not_half_replaced(trained, capsys):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    before = (trained / "tf_model.h5").read_bytes()
+    model = TFAutoModelForSequenceClassification.from_pretrained(FIXTURES / "tiny_bert", num_labels=3)
+    with pytest.raises(UserError, match="onnx is that of another model"):
+        model.save_pretrained(trained)
+    assert (trained / "tf_model.h5").read_bytes() == before

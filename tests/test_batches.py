@@ -120,3 +120,11 @@ def test_the_share_of_the_head_can_be_chosen():
         whole = encoder.tokenizer.encode(text, add_special_tokens=False).ids
         ((ids,), _, _) = encoder([text])
         assert ids[1:-1] == whole[:head] + whole[len(whole) - 8 + head :]
+
+
+def test_another_word_of_the_same_length_is_another_fingerprint():
+    def fingerprint(word):
+        data = Dataset.from_dict({"text": ["a good film", f"a {word} film"], "label": [1, 0]})
+        return Examples.tokenized(data, encoder(16), "tokenizing").fingerprint()
+
+    assert fingerprint("bad") == fingerprint("bad") != fingerprint("good")

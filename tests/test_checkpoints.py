@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -7,7 +8,7 @@ from conftest import ENCODERS, FIXTURES
 from safetensors.numpy import load_file, save_file
 
 from tfbert.checkpoints import load_classifier, load_tokenizer, save_classifier
-from tfbert.configs import classifier_config, model_config, read_config
+from tfbert.configs import classifier_config, model_config, read_config, read_encoder_config
 from tfbert.errors import UserError
 from tfbert.weights import get_weights, read_h5, read_weights, write_h5
 
@@ -52,6 +53,22 @@ def test_h5_files_have_the_layout_of_transformers_4(name, tmp_path):
             assert sorted(ours[layer].attrs["weight_names"]) == sorted(names)
             for each in names:
                 np.testing.assert_array_equal(ours[layer][each], theirs[layer][each])
+
+
+def test_h5_files_of_old_versions_store_names_as_bytes(tmp_path):
+    def with_bytes(group):
+        for kind in ("layer_names", "weight_names"):
+            if len(group.attrs.get(kind, ())):
+                group.attrs[kind] = np.array([name.encode() for name in group.attrs[kind]])
+
+    source = FIXTURES / "tiny_bert_h5" / "tf_model.h5"
+    shutil.copy(source, tmp_path)
+    with h5py.File(tmp_path / "tf_model.h5", "r+") as file:
+        for group in [file, *(file[layer] for layer in file.attrs["layer_names"])]:
+            with_bytes(group)
+        assert isinstance(file.attrs["layer_names"][0], bytes)
+    expected, found = read_h5(source), read_h5(tmp_path / "tf_model.h5")
+    assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in found)
 
 
 def test_the_oldest_names_without_a_prefix_load(tiny_bert):
@@ -110,6 +127,17 @@ def test_a_classifier_for_other_labels_is_new(tiny_bert):
     config = classifier_config(read_config(tiny_bert), ["a", "b", "c"], "single_label_classification")
     model, line = load_classifier(tiny_bert, config)
     assert "new: classifier" in line and model.config.num_labels == 3
+
+
+def test_an_encoder_may_have_a_head_of_another_kind(tiny_bert):
+    other = {"id2label": {"0": "score"}, "label2id": {"score": 0}, "problem_type": "regression"}
+    (tiny_bert / "config.json").write_text(json.dumps(read_config(tiny_bert) | other))
+    rewrite(tiny_bert, lambda weights: {name: value[:1] if name.startswith("classifier") else value
+                                        for name, value in weights.items()})  # fmt: skip
+    with pytest.raises(UserError, match="regression"):
+        load_classifier(tiny_bert)
+    config = classifier_config(read_encoder_config(tiny_bert), ["a", "b"], "single_label_classification")
+    assert logits(tiny_bert, config=config)[0].shape == (2, 2)
 
 
 def without(name):

@@ -1,4 +1,8 @@
+import subprocess
+import sys
+
 import pytest
+from conftest import ROOT
 
 from tfbert.errors import UserError, run
 
@@ -42,3 +46,12 @@ def test_an_unexpected_error_keeps_its_traceback():
 
 def test_success_is_zero():
     assert run(lambda: None) == 0
+
+
+def test_a_reader_that_goes_away_is_no_success():
+    program = "import sys; from tfbert.errors import run; sys.exit(run(lambda: [print(n) for n in range(10**5)]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141

@@ -138,3 +138,37 @@ def test_the_most_confident_mistakes_of_several_labels():
         ("c", "joy, fear", "joy"),
     ]
     assert rows[0]["confidence"] == pytest.approx(0.6)
+
+
+def test_where_nothing_is_wrong_confidence_is_not_raised():
+    labels = np.array([0, 1] * 25)
+    assert calibration.fit_temperature(np.eye(2)[labels] * 2.0, labels) == pytest.approx(1.0, abs=1e-3)
+    assert calibration.fit_temperature(np.eye(2)[labels ^ (np.arange(50) == 0)] * 2.0, labels) < 0.7
+
+
+def test_no_single_threshold_could_be_better():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((200, 6)) < rng.random(6) / 2).astype(np.float32)
+    scores = calibration.sigmoid(rng.normal(0, 2, (200, 6)) + 2 * labels - 1)
+    fitted = calibration.fit_thresholds(scores, labels, rounds=20)
+    reached = score("f1_micro", scores > fitted, labels)
+    for label in range(6):
+        for threshold in np.arange(0.05, 0.951, 0.01):
+            moved = np.where(np.arange(6) == label, threshold, fitted)
+            assert score("f1_micro", scores > moved, labels) <= reached + 1e-9
+    assert reached > max(score("f1_micro", scores > shared, labels) for shared in np.arange(0.05, 0.951, 0.01))
+
+
+def test_the_interval_of_micro_f1_is_that_of_drawn_texts():
+    predicted = (SCORES > 0.35).astype(int)
+    rng, count = np.random.default_rng(0), len(SEVERAL)
+    drawn = [rng.integers(0, count, count) for _ in range(1000)]
+    scores = [score("f1_micro", predicted[rows], SEVERAL[rows]) for rows in drawn]
+    assert evaluation.interval("f1_micro", predicted, SEVERAL) == pytest.approx(np.quantile(scores, (0.025, 0.975)))
+
+
+def test_the_baseline_takes_the_most_frequent_words_where_memory_ends(monkeypatch):
+    texts = [f"{word} film {n}" for n in range(20) for word in ("lovely", "dreadful")]
+    labels = np.array([1, 0] * 20)
+    monkeypatch.setattr(evaluation, "BASELINE_WEIGHTS", 2)  # one word for each of two labels: film
+    assert baselines("accuracy", texts, texts, labels, labels)["baseline_accuracy"] == 0.5

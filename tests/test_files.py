@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from tfbert.files import exchange, replace_entries, replaced_file, replaced_folder, write_csv
+from tfbert.files import exchange, finish_replacement, replace_entries, replaced_file, replaced_folder, write_csv
 
 
 def fill(folder, **files):
@@ -114,3 +114,31 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert contents(tmp_path) == {"report.md": "old"}
     write_csv(path, [{"step": 1, "loss": 0.5}, {"step": 2, "accuracy": 1}])
     assert path.read_text().split() == ["step,loss,accuracy", "1,0.5,", "2,,1"]
+
+
+def test_where_an_entry_cannot_be_moved_all_stay(tmp_path, monkeypatch):
+    folder = tmp_path / "output"
+    fill(folder, config="old", model="old", notes="mine")
+    rename = os.rename
+
+    def locked(source, target):
+        if target == folder / "model":
+            monkeypatch.setattr(os, "rename", rename)
+            raise PermissionError("Access is denied")
+        rename(source, target)
+
+    monkeypatch.setattr("tfbert.files.exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", locked)
+    with pytest.raises(PermissionError), replaced_folder(folder, owned={"config", "model"}) as staged:
+        fill(staged, config="new", model="new")
+    assert contents(folder) == {"config": "old", "model": "old", "notes": "mine"}
+    assert os.listdir(tmp_path) == ["output"]
+
+
+def test_what_a_killed_replacement_had_laid_aside_comes_back(tmp_path):
+    folder = tmp_path / "output"
+    fill(folder, model="new", notes="mine")
+    fill(tmp_path / ".output.saving" / ".replaced", model="old", config="old")
+    finish_replacement(folder, owned={"config", "model"})
+    assert contents(folder) == {"config": "old", "model": "new", "notes": "mine"}
+    assert os.listdir(tmp_path) == ["output"]

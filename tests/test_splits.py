@@ -325,3 +325,38 @@ def test_the_folders_of_the_movie_reviews_are_read(folders_of_reviews):
     splits = load(data_dir=str(folders_of_reviews))
     assert splits.label_names == ["negative", "positive"] and len(splits.test) == 40
     assert all(text.startswith(["neg", "pos"][label]) for text, label in zip(splits.test["text"], splits.test["label"]))
+
+
+def test_lists_of_class_numbers_keep_their_names(tmp_path):
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    features = Features({"text": Value("string"), "label": List(ClassLabel(names=["joy", "fear", "trust"]))})
+    labels = [[0] * (n % 2) + [2] * (n % 3 == 0) for n in range(60)]
+    data = Dataset.from_dict({"text": [f"text {n}" for n in range(60)], "label": labels}, features)
+    data.to_parquet(tmp_path / "train.parquet")
+    from_file = load(train_file=str(tmp_path / "train.parquet"))
+    from_folder = load(dataset_name=str(tmp_path), text_column="text")
+    for splits in (from_file, from_folder):
+        assert splits.label_names == ["joy", "trust"]
+        for text, label in zip(splits.test["text"], splits.test["label"]):
+            assert label == [int(text.split()[1]) % 2, int(text.split()[1]) % 3 == 0]
+
+
+def test_rows_of_a_large_parquet_file_are_counted_through(tmp_path):
+    from datasets import Dataset
+
+    texts = [f"text {n}" for n in range(2500)]
+    texts[2100] = None
+    Dataset.from_dict({"text": texts, "label": ["a", "b"] * 1250}).to_parquet(tmp_path / "own.parquet")
+    with pytest.raises(UserError, match="1 rows have no text or no label, first .*row 2101"):
+        load(train_file=str(tmp_path / "own.parquet"))
+
+
+def test_what_becomes_of_a_validation_split_is_said(tmp_path):
+    for split, first in (("train", 0), ("validation", 100)):
+        write(tmp_path / f"{split}.csv", topics(60, first))
+    splits = load(dataset_name=str(tmp_path), text_column="text")
+    assert len(splits.test) == 60 and "tested on the validation split" in splits.notes[0]
+    write(tmp_path / "test.csv", topics(30, 200))
+    splits = load(dataset_name=str(tmp_path), text_column="text")
+    assert len(splits.test) == 30 and "the validation split is left aside" in splits.notes[0]

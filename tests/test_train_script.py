@@ -205,6 +205,23 @@ def test_an_interrupted_job_of_several_seeds_ends_as_one_that_was_not(untrained,
         np.testing.assert_allclose(resumed[name], whole[name], atol=1e-6)
 
 
+def test_an_interrupted_run_leaves_a_finished_model_alone(
+    trained, untrained, dataset_folder, tmp_path, monkeypatch, capsys
+):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    before = {name: (folder / name).read_bytes() for name in ("tf_model.h5", "metrics.json", "onnx/model.onnx.data")}
+    arguments = started(folder, untrained, dataset_folder, "--overwrite_output_dir")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Progress, "on_train_batch_begin", lambda self, batch, logs=None: setattr(self, "stop_asked", True)
+        )
+        assert train.main(arguments) == 130
+    assert "still holds the model of an earlier run" in " ".join(capsys.readouterr().out.split())
+    assert all((folder / name).read_bytes() == content for name, content in before.items())
+    assert train.main([*arguments, "--resume_from_checkpoint", "last"]) is None
+    assert (folder / "tf_model.h5").read_bytes() != before["tf_model.h5"]
+
+
 def test_starting_again_removes_the_checkpoints_of_before(untrained, dataset_folder, tmp_path):
     old = tmp_path / "model/checkpoints/seed-43/step-00000003"
     old.mkdir(parents=True)
@@ -426,7 +443,6 @@ def test_a_long_review_is_read_at_head_and_tail(model, capsys):
         ("r.txt", b"a good film\0\n", "line 1: a NUL byte"),
         ("r.txt", b"\x89PNG\xff\xfe\n", "line 1: not UTF-8 text"),
         ("r.csv", b"a,b\n1,2\n", "no column 'text', but a, b"),
-        ("r.csv", b"text\ngood\n \n", "line 3 is empty"),
         ("r.csv", b"", "r.csv is empty"),
         ("r.jsonl", b'{"text": 3}\n', "line 1: text is '3', not text"),
         ("r.jsonl", b"{\n", "line 1: not JSON"),
@@ -443,6 +459,29 @@ def test_a_bad_file_is_one_line(model, capsys, tmp_path, name, content, message)
     assert run(lambda: infer.main([*model, "--file", str(path)])) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and message in error[0]
+
+
+def test_of_many_texts_one_without_words_gets_no_label(model, capsys, tmp_path):
+    (tmp_path / "r.csv").write_text("text\na good film\n \n😀 🎉\na dull film\n", encoding="utf-8")
+    infer.main([*model, "--file", str(tmp_path / "r.csv"), "--json"])
+    captured = capsys.readouterr()
+    labels = [json.loads(line)["label"] for line in captured.out.splitlines()]
+    assert labels == ["positive", None, None, "negative"]
+    assert "line 3 is empty: no label" in captured.err and "line 4 has no word" in captured.err
+    infer.main([*model, "--file", str(tmp_path / "r.csv")])
+    assert lines(capsys)[1:3] == ["(no label)  ", "(no label)  😀 🎉"]
+
+
+def test_flags_may_stand_between_texts(model, capsys):
+    infer.main([*model, "a good film", "--json", "a dull film"])
+    assert [json.loads(line)["label"] for line in lines(capsys)] == ["positive", "negative"]
+
+
+def test_json_is_utf8_whatever_the_terminal_has(model):
+    command = [sys.executable, "infer.py", *model, "--json", "a good film 🎉"]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    output = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    assert json.loads(output.decode("utf-8"))["text"] == "a good film 🎉"
 
 
 @pytest.mark.parametrize("text, message", [("", "text 1 is empty"), ("😀 🎉", "text 1 has no word")])

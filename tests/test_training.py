@@ -306,3 +306,11 @@ def test_the_feed_resumes_at_a_step_and_leaves_no_thread_for_fit_to_wait_for(dat
     for (inputs, labels), (wanted, wanted_labels), _ in zip(feed, batches.stream(5), range(3)):
         np.testing.assert_array_equal(inputs["input_ids"], wanted["input_ids"])
         np.testing.assert_array_equal(labels, wanted_labels)
+
+
+def test_too_little_memory_for_evaluation_names_its_batch_size(data):
+    def forward(inputs):
+        raise RuntimeError("RESOURCE_EXHAUSTED: out of memory while trying to allocate 4 bytes")
+
+    with pytest.raises(UserError, match="64 texts of 64 tokens: lower --per_device_eval_batch_size"):
+        training.predict(forward, data[1], settings("."))

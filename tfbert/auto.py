@@ -14,10 +14,10 @@ import transformers
 from transformers.utils import ModelOutput
 
 from tfbert.checkpoints import load_classifier
-from tfbert.configs import classifier_config, model_config, read_config
+from tfbert.configs import MULTI_LABEL, SINGLE_LABEL, classifier_config, labels_of, read_config
 from tfbert.device import load_keras
 from tfbert.errors import UserError
-from tfbert.files import write_json
+from tfbert.files import replaced_file, write_json
 from tfbert.sources import find_encoder
 from tfbert.weights import get_weights, write_h5
 
@@ -52,8 +52,7 @@ class TFAutoModelForSequenceClassification:
         """
         folder = find_encoder(str(name_or_path)).folder
         config = read_config(folder)
-        known = model_config(config, folder)
-        labels = list(known.id2label.values())
+        known = labels = list(labels_of(config.get("id2label"), config, folder).values())
         if label2id and not id2label:
             id2label = {number: label for label, number in label2id.items()}
         if id2label:
@@ -62,9 +61,10 @@ class TFAutoModelForSequenceClassification:
             if num_labels < 1:
                 raise UserError(f"num_labels is {num_labels}: a classifier has at least one")
             labels = [f"LABEL_{number}" for number in range(num_labels)]
-        problem_type = problem_type or known.problem_type
-        if labels != list(known.id2label.values()) or problem_type != known.problem_type:
-            config = classifier_config(config, labels, problem_type)
+        own_type = config.get("problem_type") or SINGLE_LABEL
+        if labels != known or problem_type not in (None, own_type):
+            kept = MULTI_LABEL if own_type == MULTI_LABEL else SINGLE_LABEL
+            config = classifier_config(config, labels, problem_type or kept)
         model, line = load_classifier(folder, config)
         if "new:" in line:
             print(f"{name_or_path}: {line}")
@@ -89,10 +89,16 @@ class TFAutoModelForSequenceClassification:
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def save_pretrained(self, folder):
-        """Writes config.json and tf_model.h5, in transformers 4's layout."""
+        """Writes config.json and tf_model.h5, in transformers 4's layout.
+
+        Raises UserError where the folder holds a model in other formats too, which would stay as they are.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_h5(get_weights(self.keras_model), folder / "tf_model.h5", self.config_json)
+        for name in ("onnx", "pytorch"):
+            if (folder / name).exists():
+                raise UserError(f"{folder / name} is that of another model: save to another folder, or delete it")
+        with replaced_file(folder / "tf_model.h5") as staged:
+            write_h5(get_weights(self.keras_model), staged, self.config_json)
         write_json(folder / "config.json", self.config_json)
 
 

@@ -176,9 +176,12 @@ class Examples:
         return len(self.lengths)
 
     def fingerprint(self):
-        """Changes with the number, order, lengths and labels of the texts."""
+        """Changes with the texts' tokens, their order, and the labels."""
         labels = getattr(self, "labels", np.zeros(0))
-        return hashlib.sha256(self.lengths.tobytes() + labels.tobytes()).hexdigest()[:16]
+        found = hashlib.sha256(self.lengths.tobytes() + labels.tobytes())
+        for values, offsets in self.parts:
+            found.update(values[offsets[0] : offsets[-1]])
+        return found.hexdigest()[:16]
 
     def ids(self, row):
         part = np.searchsorted(self.firsts, row, side="right") - 1

@@ -55,13 +55,17 @@ def fit_temperature(logits, labels):
 
     To be fitted on reviews that the model did not learn from (Guo et al. 2017, arXiv:1706.04599, section 4.2). It
     changes confidence, never a label. logits: float (N, L); labels: int (N,), or float (N, L) where several may hold.
+    From 0.1 to 10; where no decision is wrong, not below 1, as ever lower ones would make them ever more likely.
     """
     from scipy.optimize import minimize_scalar
+
+    none_wrong = confidences(probabilities_of(logits, labels), labels)[1].all()
+    lowest = 1.0 if none_wrong else 0.1
 
     def cross_entropy(log_temperature):
         return cross_entropies(np.float64(logits) / math.exp(log_temperature), labels).mean()
 
-    return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(0.1), math.log(10)), method="bounded").x)
+    return math.exp(minimize_scalar(cross_entropy, bounds=(math.log(lowest), math.log(10)), method="bounded").x)
 
 
 def fit_thresholds(probabilities, labels, rounds=3):
@@ -72,20 +76,26 @@ def fit_thresholds(probabilities, labels, rounds=3):
     texts could throw far off, weighs little. probabilities, labels: float (N, L).
     """
     grid = np.round(np.arange(0.05, 0.951, 0.01), 2)
-
-    def micro_f1(thresholds):
-        predicted = probabilities > thresholds
-        return 2 * (predicted * labels).sum() / max(predicted.sum() + labels.sum(), 1)
-
+    columns = np.arange(labels.shape[1])
     if not labels.any():
-        return np.full(labels.shape[1], 0.5)
-    shared = np.array([micro_f1(threshold) for threshold in grid])
-    best = grid[shared > shared.max() - 1e-12]
-    thresholds = np.full(labels.shape[1], best[len(best) // 2])
+        return np.full(len(columns), 0.5)
+
+    def counts(above):
+        return (above * labels).sum(axis=0), above.sum(axis=0)
+
+    hits, claims = np.swapaxes([counts(probabilities > threshold) for threshold in grid], 0, 1)  # (G, L) each
+
+    def best_of(hits, claims):
+        """Places in the grid with the highest micro-F1. hits, claims: of all labels together, (G,)."""
+        scores = 2 * hits / (claims + labels.sum())
+        return np.flatnonzero(scores > scores.max() - 1e-12)
+
+    best = best_of(hits.sum(axis=1), claims.sum(axis=1))
+    chosen = np.full(len(columns), best[len(best) // 2])
     for _ in range(rounds):
-        for place in range(len(thresholds)):
-            moved = np.where(np.arange(len(thresholds)) == place, grid[:, None], thresholds)
-            scores = np.array([micro_f1(each) for each in moved])
-            best = grid[scores > scores.max() - 1e-12]
-            thresholds[place] = best[np.abs(best - thresholds[place]).argmin()]
-    return thresholds
+        for label in columns:
+            others = columns != label
+            totals = (each[:, label] + each[chosen[others], columns[others]].sum() for each in (hits, claims))
+            best = best_of(*totals)
+            chosen[label] = best[np.abs(best - chosen[label]).argmin()]
+    return grid[chosen]

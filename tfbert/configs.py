@@ -120,6 +120,12 @@ def read_config(folder):
     return config
 
 
+def read_encoder_config(folder):
+    """As read_config, without what is a classifier's: its head is not used."""
+    of_classifier = ("id2label", "label2id", "num_labels", "problem_type", "tfbert")
+    return {name: value for name, value in read_config(folder).items() if name not in of_classifier}
+
+
 def model_config(config, source="config.json"):
     """The ModelConfig of a config.json dict. Raises UserError where it asks for what modeling.py does not build."""
     kind = config["model_type"]
@@ -254,9 +260,7 @@ def classifier_config(config, label_names, problem_type, settings=None, pair=Fal
 
 
 def masked_lm_config(config):
-    """A copy of a config.json dict, for masked language modelling: without what is a classifier's."""
-    of_classifier = ("id2label", "label2id", "num_labels", "problem_type", "tfbert")
-    config = {name: value for name, value in config.items() if name not in of_classifier}
+    """A copy of an encoder's config.json dict, for masked language modelling."""
     return config | {"architectures": [CLASSES[config["model_type"]] + "ForMaskedLM"], "tie_word_embeddings": True}
 
 

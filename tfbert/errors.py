@@ -25,13 +25,14 @@ def causes(error):
 def disk_trouble(error):
     """The words of a full, read-only or forbidden disk behind an error, whichever library met it, or None."""
     words = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",
-             "File name too long")  # fmt: skip
+             "File name too long", "Access is denied", "being used by another process",
+             "not enough space on the disk")  # fmt: skip  # the last three are those of Windows
     said = [str(each) for each in causes(error)]
     return next((text for text in said if any(word in text for word in words)), None)
 
 
 def run(main):
-    """Call `main` as a command and return its exit code: 0, 2 for a UserError, 130 for Ctrl-C."""
+    """Call `main` as a command and return its exit code: 0, 2 for a UserError, 130 for Ctrl-C, 141 as of SIGPIPE."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without emoji is no reason to fail
@@ -44,7 +45,7 @@ def run(main):
         return 130
     except BrokenPipeError:  # the reader went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141
     except Exception as error:
         message = disk_trouble(error)
         if message is None:

@@ -15,6 +15,7 @@ from tfbert.calibration import (
     softmax,
 )
 
+BASELINE_WEIGHTS = 10_000_000  # of logistic regression, at most: they take 2 GB while it learns
 METRICS = {
     "accuracy": "accuracy",
     "matthews_correlation": "Matthews correlation",
@@ -62,7 +63,11 @@ def interval(metric, predicted, labels, draws=1000):
         return wilson_interval(round(score(metric, predicted, labels) * count), count)
     rng = np.random.default_rng(0)
     drawn = (rng.integers(0, count, count) for _ in range(draws))
-    scores = [score(metric, predicted[rows], labels[rows]) for rows in drawn]
+    if metric == "f1_micro":  # from each text's own counts: as score, and far faster
+        hits, claims = (predicted * labels).sum(axis=1), predicted.sum(axis=1) + labels.sum(axis=1)
+        scores = [2 * hits[rows].sum() / max(claims[rows].sum(), 1) for rows in drawn]
+    else:
+        scores = [score(metric, predicted[rows], labels[rows]) for rows in drawn]
     return tuple(map(float, np.quantile(scores, (0.025, 0.975))))
 
 
@@ -216,7 +221,8 @@ def baselines(metric, train, test, train_labels, test_labels):
 
     start, several = time.perf_counter(), train_labels.ndim == 2
     truth = train_labels.astype(int)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    most = BASELINE_WEIGHTS // (train_labels.shape[1] if several else truth.max() + 1)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=most)
     classifier = LogisticRegression(C=10, max_iter=1000)
     try:
         features = vectorizer.fit_transform(train), vectorizer.transform(test)

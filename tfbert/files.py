@@ -9,6 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
+ASIDE = ".replaced"  # where replace_entries lays what it replaces
+
 
 @contextlib.contextmanager
 def replaced_file(path):
@@ -77,11 +79,13 @@ def finish_replacement(folder, owned):
 
 
 def discard(staged, folder, owned):
-    """Removes `staged`, once a user's own files are back in `folder`."""
+    """Removes `staged`, once a user's own files, and what replace_entries had laid aside, are back in `folder`."""
     if not staged.exists():
         return
-    for entry in staged.iterdir() if owned else ():
-        if entry.name not in owned and folder.exists() and not (folder / entry.name).exists():
+    aside = staged / ASIDE
+    own = [entry for entry in staged.iterdir() if owned and entry.name not in {*owned, ASIDE}]
+    for entry in [*(aside.iterdir() if aside.exists() else ()), *own]:
+        if folder.exists() and not (folder / entry.name).exists():
             os.rename(entry, folder / entry.name)
     shutil.rmtree(staged)
 
@@ -111,10 +115,21 @@ def exchange(one, other):
 
 
 def replace_entries(staged, folder, owned=None):
-    """Without an exchange, and for a mount point, which cannot be renamed: entry by entry."""
-    new = {entry.name for entry in staged.iterdir()}
-    for entry in list(folder.iterdir()):
-        if entry.name in new | set(owned or ()):
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    for name in sorted(new):
-        os.rename(staged / name, folder / name)
+    """Without an exchange, and for a mount point, which cannot be renamed: entry by entry.
+
+    Where one cannot be moved (on Windows, a file that another program has open), all are moved back.
+    """
+    new, aside = [entry.name for entry in staged.iterdir()], staged / ASIDE
+    aside.mkdir()
+    try:
+        for entry in list(folder.iterdir()):
+            if entry.name in {*new, *(owned or ())}:
+                os.rename(entry, aside / entry.name)
+        for name in new:
+            os.rename(staged / name, folder / name)
+    except OSError:
+        for name in new:
+            if not (staged / name).exists():
+                os.rename(folder / name, staged / name)
+        raise  # what was laid aside goes back when `staged` is discarded
+    shutil.rmtree(aside)

@@ -88,7 +88,7 @@ def prepare(settings, arguments, stack):
     with stopwatch("finding model and data"):
         data = find_dataset(task, settings)
         encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path)
-        config = configs.read_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
+        config = configs.read_encoder_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
         pretraining = read_pretraining(encoder.folder) if encoder else None
     with stopwatch("starting TensorFlow"):
         device = find_device(settings.precision, settings.xla, cluster)
@@ -107,7 +107,7 @@ def prepare(settings, arguments, stack):
         if not encoder:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
-            config = configs.read_config(encoder.folder)
+            config = configs.read_encoder_config(encoder.folder)
         say("Encoder", encoder.description)
         say("Job", size)
         if device.hint:

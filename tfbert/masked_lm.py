@@ -12,7 +12,7 @@ from keras import ops
 from tfbert.batches import TrainBatches
 from tfbert.calibration import cross_entropies
 from tfbert.checkpoints import fill, new_model
-from tfbert.configs import read_config
+from tfbert.configs import read_encoder_config
 from tfbert.errors import UserError
 from tfbert.modeling import ACTIVATIONS, Encoder, dense
 
@@ -52,7 +52,7 @@ class MaskedLanguageModel(keras.Model):
 
 def load_masked_lm(folder, config=None, policy="float32"):
     """A MaskedLanguageModel with the weights in `folder`; else as checkpoints.load_classifier."""
-    model = new_model(MaskedLanguageModel, config or read_config(folder), policy, folder)
+    model = new_model(MaskedLanguageModel, config or read_encoder_config(folder), policy, folder)
     return model, fill(model, folder)
 
 

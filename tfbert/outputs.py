@@ -64,6 +64,11 @@ def check_runs(settings, folder, there, model_file):
         raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
 
 
+def holds_finished_model(output_dir):
+    """Whether train.py ended well there: an interrupted run leaves no figures, and this repository holds no weights."""
+    return all(Path(output_dir, name).exists() for name in ("tf_model.h5", "metrics.json"))
+
+
 def remove_checkpoints(output_dir):
     """Removes what training left for resuming; what else stands beside it is the user's."""
     folder = Path(output_dir, "checkpoints")

@@ -9,6 +9,7 @@ from tfbert.errors import UserError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 TABLES = (*DELIMITERS, ".jsonl", ".parquet")
+ROWS = 1024  # of a Parquet file in memory at a time
 
 
 def read_texts(path, text_column, pair_column=None):
@@ -119,32 +120,41 @@ def read_parquet(file, path):
     """Rows of a Parquet file; class numbers become the names that `datasets` left for them."""
     from pyarrow import ArrowException, parquet
 
+    number = 0
     try:
-        table = parquet.read_table(file)
-        names, rows = class_names(table), table.to_pylist()
+        table = parquet.ParquetFile(file)
+        names = class_names(table.schema_arrow)
+        for part in table.iter_batches(ROWS):
+            for row in part.to_pylist():
+                number += 1
+                yield f"{path}, row {number}", with_names(row, names)
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise UserError(f"cannot read {path}: {str(error)[:200]}") from error
-    for number, row in enumerate(rows, 1):
-        yield f"{path}, row {number}", with_names(row, names)
 
 
-def class_names(table):
-    """{column: names} of a Parquet table's columns of class numbers, as `datasets` left them in its metadata."""
+def class_names(schema):
+    """{column: names} of a Parquet file's class numbers, or lists of them, as `datasets` left them in its metadata."""
     from pyarrow import types
 
-    numbers = {field.name for field in table.schema if types.is_integer(field.type)}
+    kinds = {field.name: field.type.value_type if types.is_list(field.type) else field.type for field in schema}
     try:
-        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-        return {column: features[column]["names"] for column in numbers & set(features) if "names" in features[column]}
-    except (KeyError, TypeError, ValueError):  # it was not `datasets` that wrote the file
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        classes = {column: feature.get("feature", feature) for column, feature in features.items()}
+        return {column: feature["names"] for column, feature in classes.items()
+                if "names" in feature and types.is_integer(kinds[column])}  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError):  # it was not `datasets` that wrote the file
         return {}
 
 
 def with_names(row, names):
     """`row` with names in place of class numbers; None for -1, a label that is kept secret. names: {column: names}."""
+
+    def name(number, known):
+        return known[number] if number is not None and 0 <= number < len(known) else None
+
     for column, known in names.items():
-        number = row[column]
-        row[column] = known[number] if number is not None and 0 <= number < len(known) else None
+        value = row[column]
+        row[column] = [name(each, known) for each in value] if isinstance(value, list) else name(value, known)
     return row
 
 

@@ -110,7 +110,7 @@ def summary(record):
         more = [f"Accuracy is {metrics['accuracy']:.2%}, where the most frequent label alone reaches {share:.2%}.", ""]
     if metric == "f1_micro":
         more = [*thresholds(metrics), ""]
-    same = job.task.published_on or f"the same {job.task.tested}"
+    same = job.task.published_on or f"all {job.task.tested}"
     published = ["", f"Published figures are for the full training data and {same}."]
     return [
         f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
@@ -151,7 +151,7 @@ def what_was_done(record):
         *pretraining(job.pretraining),
         ["data", job.data.description],
         [job.task.unit, f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} {held_out}for the curves, "
-         f"{metrics['n_test']:,} to test; this run read the test part once, at the end"],
+         f"{metrics['n_test']:,} to test, read at the end alone{', by each run' * (len(metrics['seeds']) > 1)}"],
         *[["note", note] for note in job.splits.notes],
         ["job", job.size],
         ["device", f"{job.device.in_words}; evaluated in float32"],
@@ -210,7 +210,7 @@ def per_label(record):
 
 def confidence(record):
     metrics = record.metrics
-    what = "decisions" if "confusion_matrix" not in metrics else record.job.task.unit
+    what = "decisions at 0.5" if "confusion_matrix" not in metrics else record.job.task.unit
     rows = [
         ["as trained", f"{metrics['ece_before']:.4f}", f"{metrics['log_loss_before']:.4f}"],
         ["with the temperature, as infer.py says it", f"{metrics['ece']:.4f}", f"{metrics['log_loss']:.4f}"],

@@ -199,7 +199,8 @@ def parse(settings_class, argv, positional=None):
             metavar = "|".join(field.metadata["choices"] or [value_type(field).__name__.upper()])
             parser.add_argument(*names, dest=field.name, metavar=metavar, help=text, const=field.metadata["const"],
                                 nargs="?" if field.metadata["const"] else None)  # fmt: skip
-    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    read = parser.parse_intermixed_args if positional else parser.parse_args
+    given = {name: value for name, value in vars(read(argv)).items() if value is not None}
     if positional:
         free = given.pop(positional[0])
         return settings_class(**checked(settings_class, given)), free

@@ -231,8 +231,8 @@ def no_leftovers(repo):
     except BaseException:
         from huggingface_hub import constants
 
-        for folder in Path(constants.HF_HUB_CACHE).glob(f"*--{repo.replace('/', '--')}"):
-            for leftover in folder.rglob("*.incomplete"):
+        for kind in ("models", "datasets"):
+            for leftover in Path(constants.HF_HUB_CACHE, f"{kind}--{repo.replace('/', '--')}").rglob("*.incomplete"):
                 leftover.unlink(missing_ok=True)
         raise
 

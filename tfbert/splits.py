@@ -47,6 +47,10 @@ def load_splits(task, source, settings):
     parts = {name: normalised(data[name], task, source) for name in wanted}
     if settings.validation_file:
         parts["held out"] = normalised(data["validation"], task, source)
+    if test_name == "validation" and task.is_own:
+        notes.append("tested on the validation split, as there is no test split")
+    elif task.is_own and "validation" in data and not settings.validation_file:
+        notes.append("the validation split is left aside: the curves are of texts held out of train")
     label_names = names_of(parts["train"], task, source)
     files = {"train": source.name, test_name: settings.test_file, "held out": settings.validation_file}
     origins = {name: f"the {name} texts of {files[name] or source.name}" for name in parts}
@@ -258,10 +262,14 @@ def numbered(dataset, label_names, task, origin):
             f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, "
             f"which no training text has; the labels are {', '.join(label_names)}"
         )
+    number = {name: place for place, name in enumerate(label_names)}
     if has_lists(dataset):
-        labels, kind = [[float(name in row) for name in label_names] for row in rows], List(Value("float32"))
+        held = np.zeros((len(rows), len(label_names)), np.float32)
+        for zeros, row in zip(held, rows):
+            zeros[[number[name] for name in row]] = 1
+        labels, kind = list(held), List(Value("float32"))
     else:
-        labels, kind = [label_names.index(row[0]) for row in rows], Value("int32")
+        labels, kind = [number[row[0]] for row in rows], Value("int32")
     return dataset.remove_columns("label").add_column("label", labels, feature=kind)
 
 

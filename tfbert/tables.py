@@ -61,7 +61,8 @@ def rows_of(dataset, task, place):
     wanted = [*task.text_columns, *task.label_columns]
     if set(wanted) <= set(dataset.column_names):
         dataset = dataset.select_columns(wanted)
-    names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
+    classes = {column: getattr(feature, "feature", feature) for column, feature in dataset.features.items()}
+    names = {column: feature.names for column, feature in classes.items() if hasattr(feature, "names")}
     for number, row in enumerate(dataset, 1):
         yield f"{place}, row {number}", with_names(row, names)
 

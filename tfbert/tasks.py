@@ -96,6 +96,7 @@ TASKS = {
         published=(
             ("DistilBERT's first token, logistic regression", 0.81, "Alammar 2019, A Visual Guide to Using BERT"),
         ),
+        published_on="another random quarter of the same sentences",
     ),
     "cola": Task(
         name="cola",

@@ -110,7 +110,9 @@ def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEV
             progress.follow_chief()
     steps = 0 if progress.ended_early else total_steps - progress.step
     if steps > 0:
-        with SignalGuard(progress.interrupt), memory_errors_explained(batches, team), lost_workers_explained(progress):
+        texts, flag = batches.batch_size // team.size, "--per_device_train_batch_size"
+        explained = memory_errors_explained(texts, batches.max_seq_length, flag)
+        with SignalGuard(progress.interrupt), explained, lost_workers_explained(progress):
             if team.strategy:
                 first = progress.step
                 distribution.fit(model, team, lambda: batches.stream(first), signature(batches), steps, progress)
@@ -125,17 +127,15 @@ def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEV
 
 
 @contextlib.contextmanager
-def memory_errors_explained(batches, team):
-    """Says what to lower where the device's memory is too small."""
+def memory_errors_explained(texts, tokens, flag):
+    """Says what to lower where the device's memory is too small. flag: of the number of texts."""
     try:
         yield
     except Exception as error:
         if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        texts, tokens = batches.batch_size // team.size, batches.max_seq_length
         raise UserError(
-            f"the device's memory is too small for {texts} texts of {tokens} tokens: "
-            "lower --per_device_train_batch_size or --max_seq_length"
+            f"the device's memory is too small for {texts} texts of {tokens} tokens: lower {flag} or --max_seq_length"
         ) from error
 
 
@@ -176,8 +176,10 @@ def signature(batches):
 
 def predict(forward, examples, settings):
     """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits."""
-    batches, length = by_length(examples.lengths, settings.per_device_eval_batch_size), settings.max_seq_length
-    sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, length))) for rows in batches])
+    texts, length = settings.per_device_eval_batch_size, settings.max_seq_length
+    batches = by_length(examples.lengths, texts)
+    with memory_errors_explained(texts, length, "--per_device_eval_batch_size"):
+        sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, length))) for rows in batches])
     logits = np.empty_like(sorted_logits)
     logits[np.concatenate(batches)] = sorted_logits
     return logits

@@ -279,12 +279,17 @@ def read_h5(path):
 
     weights = {}
     with h5py.File(path, "r") as file:
-        for layer in file.attrs["layer_names"]:
+        for layer in map(as_text, file.attrs["layer_names"]):
             group = file[layer]
-            for stored in group.attrs["weight_names"]:
+            for stored in map(as_text, group.attrs["weight_names"]):
                 name, is_kernel = pytorch_name(stored.split("/", 1)[1])
                 weights[name] = np.asarray(group[stored]).T if is_kernel else np.asarray(group[stored])
     return weights
+
+
+def as_text(name):
+    """A name in an attribute of an h5 file, which old versions of h5py stored as bytes."""
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def write_h5(weights, path, config):
