@@ -211,10 +211,14 @@ def test_an_interrupted_run_leaves_a_finished_model_alone(
     folder = shutil.copytree(trained, tmp_path / "model")
     before = {name: (folder / name).read_bytes() for name in ("tf_model.h5", "metrics.json", "onnx/model.onnx.data")}
     arguments = started(folder, untrained, dataset_folder, "--overwrite_output_dir")
+    begin = Progress.on_train_batch_begin
+
+    def stopped_at_once(self, batch, logs=None):
+        self.stop_asked = True
+        begin(self, batch, logs)
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            Progress, "on_train_batch_begin", lambda self, batch, logs=None: setattr(self, "stop_asked", True)
-        )
+        patched.setattr(Progress, "on_train_batch_begin", stopped_at_once)
         assert train.main(arguments) == 130
     assert "still holds the model of an earlier run" in " ".join(capsys.readouterr().out.split())
     assert all((folder / name).read_bytes() == content for name, content in before.items())
