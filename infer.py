@@ -54,8 +54,6 @@ def main(argv=None):
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
     rows, several = choose_input(texts, settings, predictor)
-    if settings.json:
-        sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, also where Windows writes files otherwise
     show = show_json if settings.json else show_line if several else show_pair
     labelled = 0
     while chunk := list(islice(rows, CHUNK)):
@@ -165,7 +163,8 @@ def show_line(texts, result, multi_label):
 
 
 def show_json(texts, result, multi_label):
-    print(json.dumps({"text": texts[0] if len(texts) == 1 else texts, **result}, ensure_ascii=False))
+    as_escapes = "utf" not in sys.stdout.encoding.lower()  # as where Windows writes into a file
+    print(json.dumps({"text": texts[0] if len(texts) == 1 else texts, **result}, ensure_ascii=as_escapes))
 
 
 if __name__ == "__main__":

@@ -481,7 +481,7 @@ def test_flags_may_stand_between_texts(model, capsys):
     assert [json.loads(line)["label"] for line in lines(capsys)] == ["positive", "negative"]
 
 
-def test_json_is_utf8_whatever_the_terminal_has(model):
+def test_json_keeps_every_sign_whatever_the_terminal_has(model):
     command = [sys.executable, "infer.py", *model, "--json", "a good film 🎉"]
     environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
     output = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True).stdout
