@@ -17,7 +17,7 @@ from tfbert.device import find_device
 from tfbert.errors import UserError, run
 from tfbert.files import replaced_folder, write_csv, write_json
 from tfbert.outputs import begin, check_output_dir, remove_checkpoints
-from tfbert.settings import PretrainSettings, fill_in, parse
+from tfbert.settings import PretrainSettings, command_of, fill_in, parse
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.splits import load_texts
 from tfbert.tasks import chosen_task
@@ -62,7 +62,7 @@ def main(argv=None):
         return 130
     last = progress.last_validation()
     done = facts | {
-        "command": shlex.join(["python", "pretrain.py", *(sys.argv[1:] if argv is None else argv)]),
+        "command": command_of("pretrain.py", sys.argv[1:] if argv is None else argv),
         "model_source": encoder.description,
         "dataset_source": data.description,
         "texts": len(texts),

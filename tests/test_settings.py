@@ -3,7 +3,7 @@ import os
 import pytest
 
 from tfbert.errors import UserError
-from tfbert.settings import TrainSettings, parse
+from tfbert.settings import TrainSettings, command_of, parse
 
 
 def test_both_spellings_and_the_file_with_flags_above_it(tmp_path):
@@ -76,3 +76,10 @@ def test_a_wrong_settings_file_is_one_clear_line(tmp_path, text, message):
     with pytest.raises(UserError) as caught:
         parse(TrainSettings, [str(path)])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "resuming", [["--resume_from_checkpoint", "last"], ["--resume-from-checkpoint=my run/step-3"], []]
+)
+def test_a_recorded_command_starts_from_the_beginning(resuming):
+    assert command_of("train.py", ["--seed", "7", *resuming, "--xla", "off"]) == "python train.py --seed 7 --xla off"

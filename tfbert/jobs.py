@@ -14,7 +14,7 @@ from tfbert.device import find_device, matmul_rate
 from tfbert.distribution import find_cluster
 from tfbert.errors import UserError
 from tfbert.outputs import check_output_dir
-from tfbert.settings import TrainSettings, fill_in
+from tfbert.settings import TrainSettings, command_of, fill_in
 from tfbert.sources import find_dataset, find_encoder
 from tfbert.splits import keys_of, load_splits, shares_of_labels
 from tfbert.tasks import chosen_task
@@ -118,7 +118,7 @@ def prepare(settings, arguments, stack):
         )
         pair = "text_pair" in splits.train.column_names
         job = Job(
-            settings, shlex.join(["python", "train.py", *arguments]), started, stopwatch, task, encoder, data, device,
+            settings, command_of("train.py", arguments), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
             configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pair),
             Examples.tokenized(splits.train, text_encoder, "tokenizing train", device.xla),

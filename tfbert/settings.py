@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import types
 import typing
 from dataclasses import dataclass
@@ -207,6 +208,17 @@ def parse(settings_class, argv, positional=None):
     if "settings_file" in given:
         given = read_file(given.pop("settings_file"), settings_class) | given
     return settings_class(**checked(settings_class, given))
+
+
+def command_of(script, arguments):
+    """The command line that gives the same from the beginning: without what resumed it, which needs a checkpoint."""
+    resuming = ("--resume_from_checkpoint", "--resume-from-checkpoint")
+    kept = [
+        word
+        for before, word in zip([None, *arguments], arguments)
+        if before not in resuming and word.partition("=")[0] not in resuming
+    ]
+    return shlex.join(["python", script, *kept])
 
 
 class HelpFormatter(argparse.HelpFormatter):
