@@ -50,6 +50,11 @@ def expected_calibration_error(confidence, right):
     return float((count / count.sum() * np.abs(confidence - accuracy)).sum())
 
 
+def micro_f1(hits, claims):
+    """From how many labels are rightly given, and how many are given or hold, both counted; numbers or arrays."""
+    return 2 * hits / np.maximum(claims, 1)
+
+
 def fit_temperature(logits, labels):
     """The divisor of the logits that makes these labels most likely.
 
@@ -87,7 +92,7 @@ def fit_thresholds(probabilities, labels, rounds=3):
 
     def best_of(hits, claims):
         """Places in the grid with the highest micro-F1. hits, claims: of all labels together, (G,)."""
-        scores = 2 * hits / (claims + labels.sum())
+        scores = micro_f1(hits, claims + labels.sum())
         return np.flatnonzero(scores > scores.max() - 1e-12)
 
     best = best_of(hits.sum(axis=1), claims.sum(axis=1))

@@ -10,12 +10,13 @@ from tfbert.calibration import (
     confidences,
     cross_entropies,
     expected_calibration_error,
+    micro_f1,
     probabilities_of,
     sigmoid,
     softmax,
 )
 
-BASELINE_WEIGHTS = 10_000_000  # of logistic regression, at most: they take 2 GB while it learns
+BASELINE_WEIGHTS = 10_000_000  # of logistic regression, at most: L-BFGS holds some 25 float64 for each
 METRICS = {
     "accuracy": "accuracy",
     "matthews_correlation": "Matthews correlation",
@@ -51,7 +52,7 @@ def score(metric, predicted, labels):
     if metric == "matthews_correlation":
         return float(metrics.matthews_corrcoef(labels, predicted))
     if metric == "f1_micro":
-        return float(2 * (predicted * labels).sum() / max(predicted.sum() + labels.sum(), 1))
+        return float(micro_f1((predicted * labels).sum(), predicted.sum() + labels.sum()))
     right = predicted == labels
     return float((right.all(axis=1) if right.ndim == 2 else right).mean())
 
@@ -65,7 +66,7 @@ def interval(metric, predicted, labels, draws=1000):
     drawn = (rng.integers(0, count, count) for _ in range(draws))
     if metric == "f1_micro":  # from each text's own counts: as score, and far faster
         hits, claims = (predicted * labels).sum(axis=1), predicted.sum(axis=1) + labels.sum(axis=1)
-        scores = [2 * hits[rows].sum() / max(claims[rows].sum(), 1) for rows in drawn]
+        scores = [micro_f1(hits[rows].sum(), claims[rows].sum()) for rows in drawn]
     else:
         scores = [score(metric, predicted[rows], labels[rows]) for rows in drawn]
     return tuple(map(float, np.quantile(scores, (0.025, 0.975))))

@@ -120,14 +120,12 @@ def read_parquet(file, path):
     """Rows of a Parquet file; class numbers become the names that `datasets` left for them."""
     from pyarrow import ArrowException, parquet
 
-    number = 0
     try:
         table = parquet.ParquetFile(file)
         names = class_names(table.schema_arrow)
-        for part in table.iter_batches(ROWS):
-            for row in part.to_pylist():
-                number += 1
-                yield f"{path}, row {number}", with_names(row, names)
+        rows = (row for part in table.iter_batches(ROWS) for row in part.to_pylist())
+        for number, row in enumerate(rows, 1):
+            yield f"{path}, row {number}", with_names(row, names)
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise UserError(f"cannot read {path}: {str(error)[:200]}") from error
 
