@@ -203,6 +203,8 @@ def test_an_interrupted_job_of_several_seeds_ends_as_one_that_was_not(untrained,
     whole, resumed = (load_file(tmp_path / name / "pytorch/model.safetensors") for name in ("whole", "interrupted"))
     for name in whole:
         np.testing.assert_allclose(resumed[name], whole[name], atol=1e-6)
+    for name, begun in {"whole": "| started | ", "interrupted": "| resumed | "}.items():
+        assert begun in (tmp_path / name / "training_report.md").read_text(encoding="utf-8")
 
 
 def test_an_interrupted_run_leaves_a_finished_model_alone(

@@ -155,8 +155,8 @@ def what_was_done(record):
         *[["note", note] for note in job.splits.notes],
         ["job", job.size],
         ["device", f"{job.device.in_words}; evaluated in float32"],
-        ["started", job.started],
-        ["durations", ", ".join(f"{name} {clock(seconds)}" for name, seconds in metrics["durations"].items())],
+        ["resumed" if job.settings.resume_from_checkpoint else "started", job.started],
+        ["durations since then", ", ".join(f"{name} {clock(each)}" for name, each in metrics["durations"].items())],
         ["software", versions()],
     ]  # fmt: skip
     if job.settings.method == "finetune":
