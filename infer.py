@@ -17,10 +17,11 @@ import sys
 from dataclasses import dataclass
 from itertools import islice
 
-from tfbert.errors import UserError, run
-from tfbert.predicting import Predictor
-from tfbert.reading import is_utf8, read_lines, read_texts
-from tfbert.settings import option, parse
+from tfbert.common.errors import UserError, run
+from tfbert.common.settings import option, parse
+from tfbert.common.text import is_utf8
+from tfbert.data.reading import read_lines, read_texts
+from tfbert.inference.predicting import Predictor
 
 CHUNK = 1024  # texts in memory at a time
 PATIENCE = 10  # seconds until a silent pipe is no input

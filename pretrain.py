@@ -10,126 +10,77 @@ unsupervised split.
 import shlex
 import sys
 
-from tfbert import checkpoints, configs
-from tfbert.batches import Examples, TextEncoder
-from tfbert.console import say
-from tfbert.device import find_device
-from tfbert.errors import UserError, run
-from tfbert.files import replaced_folder, write_csv, write_json
-from tfbert.outputs import begin, check_output_dir, remove_checkpoints
-from tfbert.settings import PretrainSettings, command_of, fill_in, parse
-from tfbert.sources import find_dataset, find_encoder
-from tfbert.splits import load_texts
-from tfbert.tasks import chosen_task
-from tfbert.timing import clock
-from tfbert.weights import LAYOUTS, get_weights, read_weights
-
-OUTPUT_FILES = {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
-                "special_tokens_map.json", "added_tokens.json", "pretraining.json", "history.json",
-                "history.csv"}  # fmt: skip
+from tfbert.common.console import say
+from tfbert.common.errors import run as run_command
+from tfbert.common.files import replaced_folder, write_csv, write_json
+from tfbert.common.settings import parse
+from tfbert.common.timing import clock
+from tfbert.model import configs
+from tfbert.model.folders import ENCODER_FILES, save_encoder
+from tfbert.model.weights import get_weights
+from tfbert.training.outputs import begin, remove_checkpoints
+from tfbert.training.pretraining import prepare
+from tfbert.training.settings import PretrainSettings
 
 
 def main(argv=None):
     settings = parse(PretrainSettings, argv)
-    task = chosen_task(settings)
-    check_output_dir(settings, OUTPUT_FILES, "pretraining.json", "pretraining.json")
-    encoder = find_encoder(settings.model_name_or_path)
-    config = configs.read_encoder_config(encoder.folder)
-    data = find_dataset(task, settings)
-    device = find_device(settings.precision, settings.xla)
-    if device.team.size > 1:
-        raise UserError("pretrain.py uses one GPU: set CUDA_VISIBLE_DEVICES=0")
-    choose_size(settings, device, configs.model_config(config, encoder.folder))
-    say("Task", f"masked language modelling on the texts of {task.name}")
-    say("Device", device.in_words)
-    say("Encoder", encoder.description)
-    say("Data", data.description + (", with its unsupervised split" if settings.unsupervised else ""))
-
-    tokenizer = checkpoints.load_tokenizer(encoder.folder, settings.max_seq_length, config)
-    if tokenizer.mask_token_id is None:
-        raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
-    texts, held_out = load_texts(task, data, settings)
-    batches, gaps = batches_of(texts, held_out, tokenizer, settings, device.xla)
-    say("Texts", f"{len(texts):,} in {len(batches.examples):,} pieces; {len(held_out):,} held out of train")
-
-    from tfbert.training import run_facts  # heavy imports wait until they are needed
-
-    facts = run_facts(settings, settings.seed, encoder, data, batches)
-    model, progress = learn(encoder, config, batches, gaps, settings, device, facts)
+    job = prepare(settings, argv)
+    model, progress = learn(job)
     if progress.interrupted:
         say("Stopped", f"after step {progress.step} of {progress.total_steps}")
         say("", "To go on: the same command with --resume_from_checkpoint last")
         return 130
-    last = progress.last_validation()
-    done = facts | {
-        "command": command_of("pretrain.py", sys.argv[1:] if argv is None else argv),
-        "model_source": encoder.description,
-        "dataset_source": data.description,
-        "texts": len(texts),
-        "train_seconds": progress.train_seconds,
-        "validation_loss": last["validation_loss"],
-        "validation_accuracy": last["validation_accuracy"],
-    }
-    with replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as staged:
-        weights = pooler_weights(config["model_type"], encoder.folder) | get_weights(model)
-        checkpoints.save_encoder(staged, weights, configs.masked_lm_config(config), tokenizer)
-        write_json(staged / "history.json", progress.history)
-        write_csv(staged / "history.csv", progress.history)
-        write_json(staged / "pretraining.json", done)
+    save(job, model, progress)
     remove_checkpoints(settings.output_dir)
+    last = progress.last_validation()
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
     say("Time", f"{clock(progress.train_seconds)} of training")
     say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
 
 
-def batches_of(texts, held_out, tokenizer, settings, xla):
-    """What is learnt from, and gaps in held-out texts, which stay the same: two MaskedBatches."""
-    from tfbert.masked_lm import MaskedBatches
-
-    encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
-    train = Examples.chunked(texts, encoder, "tokenizing train", xla)
-    validation = Examples.chunked(held_out, encoder, "tokenizing validation", xla)
-    sizes = settings.per_device_train_batch_size, settings.max_seq_length, settings.seed, tokenizer
-    return MaskedBatches(train, *sizes, settings.mlm_probability), MaskedBatches(validation, *sizes)
-
-
-def learn(encoder, config, batches, gaps, settings, device, facts):
+def learn(job):
     """Trains the encoder and its head: the model, and the Progress."""
     import keras
 
-    from tfbert import masked_lm, training
+    from tfbert.model.masked_lm import load_masked_lm
+    from tfbert.training.evaluating import evaluation_of_gaps
+    from tfbert.training.fitting import fit
+    from tfbert.training.step import compile_masked_lm
 
+    settings, batches = job.settings, job.batches
     keras.utils.set_random_seed(settings.seed)
-    dropping = configs.with_dropout(config, settings)
-    model, weights_line = masked_lm.load_masked_lm(encoder.folder, dropping, device.policy)
+    config = configs.with_dropout(job.config, settings)
+    model, weights_line = load_masked_lm(job.encoder.folder, config, job.device.policy)
     begin(settings, model)
     total_steps = batches.steps(settings.num_train_epochs, settings.gradient_accumulation_steps)
-    masked_lm.compile_model(model, training.new_optimizer(model, settings, total_steps), device.xla)
+    compile_masked_lm(model, settings, total_steps, job.device.xla)
     say("Weights", weights_line)
     say("Steps", f"{total_steps:,} of {batches.batch_size} pieces")
-    return model, training.fit(
-        model, batches, lambda forward: masked_lm.evaluate(forward, gaps), settings, total_steps, facts
-    )
+    return model, fit(model, batches, evaluation_of_gaps(job.gaps), settings, total_steps, job.run_facts)
 
 
-def pooler_weights(kind, folder):
-    """The pooler of the encoder in `folder`, where it has one; masked language modelling does not change it."""
-    weights, prefix = read_weights(folder)[0], LAYOUTS[kind].prefix
-    named = {prefix + name.removeprefix(prefix): value for name, value in weights.items()}
-    return {name: value for name, value in named.items() if name.startswith(prefix + "pooler")}
+def save(job, model, progress):
+    """Puts the encoder into --output_dir in one step, with what was done to it."""
+    from tfbert.model.masked_lm import pooler_weights
 
-
-def choose_size(settings, device, config):
-    """Fills in what the command line left open."""
-    chosen = {
-        "learning_rate": 5e-4 if config.hidden_size <= 512 else 5e-5,
-        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
-        "num_train_epochs": 3.0 if device.is_gpu else 1.0,
-        "per_device_train_batch_size": 32 if device.is_gpu else 16,
-        "hidden_dropout": 0.0 if not device.is_gpu else None,
+    last = progress.last_validation()
+    done = job.run_facts | {
+        "command": job.command,
+        "model_source": job.encoder.description,
+        "dataset_source": job.data.description,
+        "texts": job.texts,
+        "train_seconds": progress.train_seconds,
+        "validation_loss": last["validation_loss"],
+        "validation_accuracy": last["validation_accuracy"],
     }
-    fill_in(settings, chosen, config.max_length)
+    with replaced_folder(job.settings.output_dir, owned=ENCODER_FILES) as folder:
+        weights = pooler_weights(job.config["model_type"], job.encoder.folder) | get_weights(model)
+        save_encoder(folder, weights, configs.masked_lm_config(job.config), job.tokenizer)
+        write_json(folder / "history.json", progress.history)
+        write_csv(folder / "history.csv", progress.history)
+        write_json(folder / "pretraining.json", done)
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_command(main))

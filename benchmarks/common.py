@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from tfbert.files import write_json, write_text
+from tfbert.common.files import write_json, write_text
 from tools.environments import python_in
 
 RESULTS = HERE / "results"
@@ -39,10 +39,10 @@ def random_classifier(policy, xla, longest=512, hidden_dropout=0.0, attention_dr
     """A compiled SequenceClassifier of MiniLM's size, 6 layers of width 384, with random weights."""
     import keras
 
-    from tfbert.configs import ModelConfig
-    from tfbert.modeling import SequenceClassifier
-    from tfbert.settings import TrainSettings
-    from tfbert.training import compile_model
+    from tfbert.model.configs import ModelConfig
+    from tfbert.model.modeling import SequenceClassifier
+    from tfbert.training.settings import TrainSettings
+    from tfbert.training.step import compile_classifier
 
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(0)
@@ -56,7 +56,7 @@ def random_classifier(policy, xla, longest=512, hidden_dropout=0.0, attention_dr
     )
     model = SequenceClassifier(config)
     model.build()
-    compile_model(model, TrainSettings(learning_rate=1e-5), 100, xla)
+    compile_classifier(model, TrainSettings(learning_rate=1e-5), 100, xla)
     return model
 
 

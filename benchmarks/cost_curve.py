@@ -23,8 +23,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import numpy as np
 from common import RESULTS, save
 
-from tfbert.device import available_cores
-from tfbert.errors import run
+from tfbert.common.errors import run
+from tfbert.training.device import available_cores
 
 MEDIAN, MEAN = 220, 296  # tokens
 
@@ -37,7 +37,7 @@ def main():
     if arguments.measure:
         print(json.dumps(measure(*arguments.measure)))
         return
-    from tfbert.sources import find_encoder
+    from tfbert.data.sources import find_encoder
 
     encoder = find_encoder().folder
     rows = []
@@ -92,7 +92,8 @@ class Memory(threading.Thread):
 def measure(corpus, encoder):
     from datasets import Dataset
 
-    from tfbert.batches import Examples, TextEncoder, TrainBatches
+    from tfbert.data.batches import Examples, TrainBatches
+    from tfbert.data.tokenizing import TextEncoder
 
     memory = Memory()
     memory.start()

@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 from common import RESULTS
 
-from tfbert.device import load_keras
+from tfbert.model.backend import load_keras
 
 load_keras()
 
-from tfbert import checkpoints, configs
-from tfbert.calibration import softmax
-from tfbert.errors import run
-from tfbert.files import write_text
-from tfbert.masked_lm import load_masked_lm
+from tfbert.common.errors import run
+from tfbert.common.files import write_text
+from tfbert.model.configs import read_config
+from tfbert.model.folders import load_tokenizer
+from tfbert.model.masked_lm import load_masked_lm
+from tfbert.report.calibration import softmax
 
 TEXTS = [
     "The acting was [MASK] and I would watch it again.",
@@ -34,7 +35,7 @@ TEXTS = [
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "pretrained"
     model, _ = load_masked_lm(folder)
-    tokenizer = checkpoints.load_tokenizer(folder, model.config.max_length, configs.read_config(folder))
+    tokenizer = load_tokenizer(folder, model.config.max_length, read_config(folder))
     command = json.loads(Path(folder, "pretraining.json").read_text())["command"]
     lines = [
         f"`python benchmarks/guess_word.py`, after `{command}`",

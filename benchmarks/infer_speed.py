@@ -20,13 +20,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from common import RESULTS, python_of, save
 
-from tfbert.device import available_cores
-from tfbert.errors import run
-from tfbert.files import write_json
-from tfbert.predicting import Predictor
-from tfbert.settings import TrainSettings
-from tfbert.sources import find_dataset
-from tfbert.tasks import find_task
+from tfbert.common.errors import run
+from tfbert.common.files import write_json
+from tfbert.data.sources import find_dataset
+from tfbert.data.tasks import find_task
+from tfbert.inference.predicting import Predictor
+from tfbert.training.device import available_cores
+from tfbert.training.settings import TrainSettings
 
 REVIEW = "This movie is absolutely wonderful and inspiring."
 PROCESSES = {  # name: (environment, what Python is to run, {} being the model's folder)

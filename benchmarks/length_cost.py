@@ -12,7 +12,7 @@ import time
 import numpy as np
 from common import RESULTS, random_classifier, save
 
-from tfbert.device import find_device
+from tfbert.training.device import find_device
 
 LENGTHS, TOKENS, WIDTH, LAYERS = (64, 128, 256, 512, 1024, 2048, 4096), 8192, 384, 6
 

@@ -58,11 +58,11 @@ def measure(kind, way):
     """Seconds of two epochs, the share of padding, and the number of lengths that batches have."""
     from datasets import Dataset
 
-    from tfbert import batches
-    from tfbert.device import find_device
+    from tfbert.data import batches
+    from tfbert.training.device import find_device
 
     device = find_device()
-    from tfbert.training import feed
+    from tfbert.training.feeding import feed
 
     batches.SHORT_BUCKET, batches.BUCKET = WAYS[way]
     count, batch_size, longest = KINDS[kind]

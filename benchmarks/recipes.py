@@ -58,9 +58,9 @@ def split_of_train(work, dataset_name):
         return folder
     from datasets import load_dataset
 
-    from tfbert.settings import TrainSettings
-    from tfbert.sources import find_dataset
-    from tfbert.tasks import find_task
+    from tfbert.data.sources import find_dataset
+    from tfbert.data.tasks import find_task
+    from tfbert.training.settings import TrainSettings
 
     source = find_dataset(find_task("imdb"), TrainSettings(dataset_name=dataset_name))
     train = load_dataset(source.folder, split="train", verification_mode="no_checks")

@@ -20,8 +20,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from common import RESULTS, save
 
-from tfbert.device import available_cores
-from tfbert.errors import run
+from tfbert.common.errors import run
+from tfbert.training.device import available_cores
 
 INFER_PARTS = """
 import sys, time
@@ -38,8 +38,9 @@ import tokenizers
 mark("import tokenizers")
 import onnxruntime
 mark("import onnxruntime")
-from tfbert.predicting import Predictor, onnx_model
-from tfbert.batches import TextEncoder
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.inference.predicting import Predictor
+from tfbert.inference.runtimes import onnx_model
 TextEncoder.from_folder(sys.argv[1], 256)
 mark("read the tokenizer")
 onnx_model(sys.argv[1])

@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from common import RESULTS, random_classifier, save
 
-from tfbert.errors import run
+from tfbert.common.errors import run
 
 VARIANTS = {
     "as it is": "this project's quick job: mixed bfloat16, no dropout",
@@ -86,13 +86,15 @@ def in_a_process(arguments, *options):
 
 def measure(arguments):
     """Seconds of a step, and the rate of a matrix product in the same precision; or milliseconds by operation."""
-    from tfbert.device import load_keras, matmul_rate
+    from tfbert.model.backend import load_keras
+    from tfbert.training.device import matmul_rate
 
     load_keras()
     import keras
     import numpy as np
 
-    from tfbert import fused, optimizer
+    from tfbert.model import fused
+    from tfbert.training import optimizer
 
     variant = arguments.variant
     if variant == "op by op":

@@ -22,23 +22,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from common import RESULTS
 
-from tfbert.device import find_device
+from tfbert.training.device import find_device
 
 DEVICE = find_device("auto", "auto")
 
 import keras
 from keras import ops
 
-from tfbert import configs, scratch
-from tfbert.batches import Examples, TextEncoder, TrainBatches, pad
-from tfbert.evaluation import score
-from tfbert.files import write_json, write_text
-from tfbert.modeling import Block, Encoder
-from tfbert.optimizer import WarmupLinearDecay
-from tfbert.settings import TrainSettings
-from tfbert.sources import find_dataset
-from tfbert.splits import load_splits
-from tfbert.tasks import find_task
+from tfbert.common.files import write_json, write_text
+from tfbert.data.batches import Examples, TrainBatches, pad
+from tfbert.data.sources import find_dataset
+from tfbert.data.splits import load_splits
+from tfbert.data.tasks import find_task
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.model import configs, scratch
+from tfbert.model.modeling import Block, Encoder
+from tfbert.report.metrics import score
+from tfbert.training.optimizer import WarmupLinearDecay
+from tfbert.training.settings import TrainSettings
 
 LENGTH, BATCH = scratch.MAX_LENGTH, 64
 SCORED = 1000  # training sentences that training accuracy is measured on
@@ -50,7 +51,7 @@ class Setup:
 
     name: str
     what: str
-    size: str = "document"  # of configs.SCRATCH
+    size: str = "document"  # of scratch.SCRATCH
     learning_rate: float = 1e-3
     warmup: bool = False  # over a tenth of the steps, and then a linear decay
     mask: bool = False  # whether the encoder is told where padding is

@@ -23,10 +23,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from common import RESULTS, python_of, save
 
-from tfbert.errors import run as run_command
-from tfbert.settings import TrainSettings
-from tfbert.sources import find_dataset, find_encoder
-from tfbert.tasks import find_task
+from tfbert.common.errors import run as run_command
+from tfbert.data.sources import find_dataset, find_encoder
+from tfbert.data.tasks import find_task
+from tfbert.training.settings import TrainSettings
 
 TORCH = {"pad_to_max_length": False, "bf16": True, "attention": "sdpa", "hidden_dropout": 0.0,
          "attention_dropout": 0.0, "group_by_length": True, "compile": False}  # fmt: skip

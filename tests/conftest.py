@@ -14,7 +14,7 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="tfbert-tests-")
 
 import pytest
 
-from tfbert.device import load_keras
+from tfbert.model.backend import load_keras
 
 load_keras()
 
@@ -64,9 +64,9 @@ def untrained(tmp_path_factory):
     """A tiny BERT with fresh weights, which learns fast; the fixtures' weights are drawn too wide for that."""
     import keras
 
-    from tfbert.checkpoints import load_tokenizer, new_classifier, save_classifier
-    from tfbert.configs import read_config
-    from tfbert.weights import get_weights
+    from tfbert.model.configs import read_config
+    from tfbert.model.folders import load_tokenizer, new_classifier, save_classifier
+    from tfbert.model.weights import get_weights
 
     folder = tmp_path_factory.mktemp("untrained")
     config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}

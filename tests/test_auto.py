@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from conftest import FIXTURES
 
-from tfbert.errors import UserError
+from tfbert.common.errors import UserError
 
 
 def test_the_snippet_of_transformers_4_runs_with_one_import_changed(trained):
@@ -75,7 +75,7 @@ def test_a_new_head_leaves_the_thresholds_of_the_old_labels_behind(tmp_path):
     import shutil
 
     from tfbert import TFAutoModelForSequenceClassification
-    from tfbert.configs import read_config
+    from tfbert.model.configs import read_config
 
     folder = shutil.copytree(FIXTURES / "tiny_bert", tmp_path / "several")
     names = {"id2label": {0: "joy", 1: "fear", 2: "trust"}, "problem_type": "multi_label_classification"}

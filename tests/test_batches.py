@@ -3,7 +3,8 @@ import pytest
 from conftest import FIXTURES, reviews
 from datasets import Dataset
 
-from tfbert.batches import Examples, TextEncoder, TrainBatches, by_length, padded_length
+from tfbert.data.batches import Examples, TrainBatches, by_length, padded_length
+from tfbert.data.tokenizing import TextEncoder
 
 
 def encoder(length, truncation="head+tail"):

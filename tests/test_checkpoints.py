@@ -7,10 +7,11 @@ import pytest
 from conftest import ENCODERS, FIXTURES
 from safetensors.numpy import load_file, save_file
 
-from tfbert.checkpoints import load_classifier, load_tokenizer, save_classifier
-from tfbert.configs import classifier_config, model_config, read_config, read_encoder_config
-from tfbert.errors import UserError
-from tfbert.weights import get_weights, read_h5, read_weights, write_h5
+from tfbert.common.errors import UserError
+from tfbert.model.configs import classifier_config, model_config, read_config, read_encoder_config
+from tfbert.model.folders import load_classifier, load_tokenizer, save_classifier
+from tfbert.model.weight_files import read_h5, read_weights, write_h5
+from tfbert.model.weights import get_weights
 
 
 def rewrite(folder, change, metadata=None):

@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from tfbert.distribution import Cluster, find_cluster
-from tfbert.errors import UserError
+from tfbert.common.errors import UserError
+from tfbert.training.team import Cluster, find_cluster
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
 
 TWO_CPUS = """
 import sys
-from tfbert import device
-device.load_keras()
+from tfbert.model.backend import load_keras
+load_keras()
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+from tfbert.training import device
 device.join = lambda cluster, devices: device.Team(strategy)
 import train
 train.main(sys.argv[1:])

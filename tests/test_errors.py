@@ -4,7 +4,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from tfbert.errors import UserError, run
+from tfbert.common.errors import UserError, run
 
 
 def fail(*errors):
@@ -49,7 +49,9 @@ def test_success_is_zero():
 
 
 def test_a_reader_that_goes_away_is_no_success():
-    program = "import sys; from tfbert.errors import run; sys.exit(run(lambda: [print(n) for n in range(10**5)]))"
+    program = (
+        "import sys; from tfbert.common.errors import run; sys.exit(run(lambda: [print(n) for n in range(10**5)]))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -1,9 +1,19 @@
 import numpy as np
 import pytest
 
-from tfbert import calibration, evaluation
-from tfbert.calibration import calibration_bins, confidences, expected_calibration_error, softmax
-from tfbert.evaluation import accuracy_by_length, baselines, evaluate, evaluate_several, score, wilson_interval
+from tfbert.report import calibration
+from tfbert.report.baselines import baselines
+from tfbert.report.calibration import calibration_bins, confidences, expected_calibration_error, softmax
+from tfbert.report.metrics import (
+    accuracy_by_length,
+    evaluate,
+    evaluate_several,
+    interval,
+    mean_and_deviation,
+    score,
+    wilson_interval,
+)
+from tfbert.report.mistakes import worst_mistakes
 
 
 def test_wilson_interval_of_a_textbook_case():
@@ -83,15 +93,15 @@ def test_the_temperature_of_several_labels_a_text():
 def test_a_temperature_changes_confidence_and_no_label():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(0, 3, (500, 2)), rng.integers(0, 2, 500)
-    plain, cool = (evaluation.evaluate(logits, labels, ["a", "b"], temperature) for temperature in (1.0, 3.0))
+    plain, cool = (evaluate(logits, labels, ["a", "b"], temperature) for temperature in (1.0, 3.0))
     for name in ("accuracy", "confusion_matrix", "f1", "roc_auc", "ece_before", "log_loss_before"):
         assert cool[name] == plain[name]
     assert cool["log_loss"] < plain["log_loss"] == plain["log_loss_before"]
 
 
 def test_mean_and_deviation_in_words():
-    assert evaluation.mean_and_deviation("accuracy", [0.93, 0.94, 0.95]) == "94.00% +- 1.00"
-    assert evaluation.mean_and_deviation("f1_micro", [0.70, 0.71, 0.72]) == "0.710 +- 0.010"
+    assert mean_and_deviation("accuracy", [0.93, 0.94, 0.95]) == "94.00% +- 1.00"
+    assert mean_and_deviation("f1_micro", [0.70, 0.71, 0.72]) == "0.710 +- 0.010"
 
 
 SEVERAL = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.float32)
@@ -132,7 +142,7 @@ def test_the_most_confident_mistakes_of_several_labels():
 
     logits = np.log(SCORES / (1 - SCORES))
     test = SimpleNamespace(labels=SEVERAL, full_lengths=np.arange(4))
-    rows = evaluation.worst_mistakes(logits, test, list("abcd"), ["joy", "fear", "trust"])
+    rows = worst_mistakes(logits, test, list("abcd"), ["joy", "fear", "trust"])
     assert [(row["text"], row["label"], row["predicted"]) for row in rows] == [
         ("a", "joy, trust", "joy"),
         ("c", "joy, fear", "joy"),
@@ -164,11 +174,11 @@ def test_the_interval_of_micro_f1_is_that_of_drawn_texts():
     rng, count = np.random.default_rng(0), len(SEVERAL)
     drawn = [rng.integers(0, count, count) for _ in range(1000)]
     scores = [score("f1_micro", predicted[rows], SEVERAL[rows]) for rows in drawn]
-    assert evaluation.interval("f1_micro", predicted, SEVERAL) == pytest.approx(np.quantile(scores, (0.025, 0.975)))
+    assert interval("f1_micro", predicted, SEVERAL) == pytest.approx(np.quantile(scores, (0.025, 0.975)))
 
 
 def test_the_baseline_takes_the_most_frequent_words_where_memory_ends(monkeypatch):
     texts = [f"{word} film {n}" for n in range(20) for word in ("lovely", "dreadful")]
     labels = np.array([1, 0] * 20)
-    monkeypatch.setattr(evaluation, "BASELINE_WEIGHTS", 2)  # one word for each of two labels: film
+    monkeypatch.setattr("tfbert.report.baselines.BASELINE_WEIGHTS", 2)  # one word for each of two labels: film
     assert baselines("accuracy", texts, texts, labels, labels)["baseline_accuracy"] == 0.5

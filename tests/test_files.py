@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from tfbert.files import exchange, finish_replacement, replace_entries, replaced_file, replaced_folder, write_csv
+from tfbert.common.files import exchange, finish_replacement, replace_entries, replaced_file, replaced_folder, write_csv
 
 
 def fill(folder, **files):
@@ -45,7 +45,7 @@ def test_a_killed_save_leaves_the_old_folder_and_the_next_save_tidies_up(tmp_pat
     folder = tmp_path / "output"
     fill(folder, model="old")
     program = (
-        "import sys, time; from pathlib import Path; from tfbert.files import replaced_folder\n"
+        "import sys, time; from pathlib import Path; from tfbert.common.files import replaced_folder\n"
         f"with replaced_folder({str(folder)!r}) as staged:\n"
         "    (staged / 'model').write_text('half'); print('ready', flush=True); time.sleep(60)"
     )
@@ -127,7 +127,7 @@ def test_where_an_entry_cannot_be_moved_all_stay(tmp_path, monkeypatch):
             raise PermissionError("Access is denied")
         rename(source, target)
 
-    monkeypatch.setattr("tfbert.files.exchange", lambda one, other: False)
+    monkeypatch.setattr("tfbert.common.files.exchange", lambda one, other: False)
     monkeypatch.setattr(os, "rename", locked)
     with pytest.raises(PermissionError), replaced_folder(folder, owned={"config", "model"}) as staged:
         fill(staged, config="new", model="new")

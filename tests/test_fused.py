@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfbert import fused
+from tfbert.model import fused
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles everything anyway")

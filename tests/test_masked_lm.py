@@ -1,18 +1,20 @@
 import json
 
-import keras
 import numpy as np
 import pytest
 from conftest import ENCODERS, FIXTURES
 
-from tfbert import masked_lm
-from tfbert.batches import Examples, TextEncoder
-from tfbert.checkpoints import load_classifier, load_tokenizer
-from tfbert.configs import read_config
-from tfbert.errors import UserError
-from tfbert.masked_lm import NO_PLACE, MaskedBatches, load_masked_lm
-from tfbert.predicting import Predictor
-from tfbert.weights import read_weights
+from tfbert.common.errors import UserError
+from tfbert.data.batches import Examples
+from tfbert.data.masking import NO_PLACE, MaskedBatches
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.inference.predicting import Predictor
+from tfbert.model.configs import read_config
+from tfbert.model.folders import load_classifier, load_tokenizer
+from tfbert.model.masked_lm import load_masked_lm
+from tfbert.model.weight_files import read_weights
+from tfbert.training.settings import PretrainSettings
+from tfbert.training.step import compile_masked_lm
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -83,7 +85,7 @@ def test_gaps_change_from_epoch_to_epoch_and_come_back_with_the_seed(batches):
 
 def test_a_gap_that_is_none_counts_nothing():
     model, _ = load_masked_lm(FIXTURES / "tiny_bert_mlm")
-    masked_lm.compile_model(model, keras.optimizers.SGD(0.0), xla=False)
+    compile_masked_lm(model, PretrainSettings(learning_rate=1e-9), 10, xla=False)
     ids = np.arange(6, 22, dtype=np.int32).reshape(2, 8)
     inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "gaps": np.array([[1, 3], [2, 0]], np.int32)}
     labels = np.array([[7, 9], [12, NO_PLACE]], np.int32)
@@ -174,7 +176,7 @@ def test_texts_of_no_use_are_one_line(texts, message, untrained, tmp_path):
 )
 def test_bad_input_is_one_line(arguments, message, untrained, dataset_folder, tmp_path, monkeypatch, capsys):
     import pretrain
-    from tfbert.errors import run
+    from tfbert.common.errors import run
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from conftest import ENCODERS, FIXTURES
 
-from tfbert.checkpoints import load_classifier
-from tfbert.configs import MULTI_LABEL, ModelConfig
-from tfbert.modeling import ACTIVATIONS, SequenceClassifier
+from tfbert.data.tasks import MULTI_LABEL
+from tfbert.model import modeling
+from tfbert.model.configs import ModelConfig
+from tfbert.model.folders import load_classifier
+from tfbert.model.modeling import ACTIVATIONS, SequenceClassifier
 
 
 def golden(name):
@@ -91,9 +93,7 @@ def test_dropout_acts_in_training_only():
 
 
 def test_the_model_holds_no_tensorflow_call():
-    import tfbert.modeling
-
-    with open(tfbert.modeling.__file__, encoding="utf-8") as file:
+    with open(modeling.__file__, encoding="utf-8") as file:
         source = file.read()
     assert "tensorflow" not in source and "tf." not in source.replace("tfbert.", "")
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from tfbert.optimizer import AdamW, WarmupLinearDecay
+from tfbert.training.optimizer import AdamW, WarmupLinearDecay
 
 
 def test_five_steps_equal_those_of_keras():

@@ -2,8 +2,9 @@ import os
 
 import pytest
 
-from tfbert.errors import UserError
-from tfbert.settings import TrainSettings, command_of, parse
+from tfbert.common.errors import UserError
+from tfbert.common.settings import command_of, parse
+from tfbert.training.settings import TrainSettings
 
 
 def test_both_spellings_and_the_file_with_flags_above_it(tmp_path):

@@ -11,9 +11,9 @@ from conftest import BAD, FIXTURES, GOOD, reviews
 import infer
 import pretrain
 import train
-from tfbert.configs import read_config
-from tfbert.errors import UserError
-from tfbert.predicting import Predictor
+from tfbert.common.errors import UserError
+from tfbert.inference.predicting import Predictor
+from tfbert.model.configs import read_config
 
 TOPICS = ["sports", "music", "politics"]
 
@@ -138,7 +138,7 @@ def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrained, dataset_folder, tmp_path):
-    from tfbert.weights import read_weights
+    from tfbert.model.weight_files import read_weights
 
     output = tmp_path / "model"
     metrics = fit(untrained, output, "--dataset_name", dataset_folder, "--method", "features", "--pooling", pooling)
@@ -157,8 +157,8 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    from tfbert.calibration import softmax
-    from tfbert.features import fit as fit_regression
+    from tfbert.report.calibration import softmax
+    from tfbert.training.features import fit as fit_regression
 
     rng = np.random.default_rng(0)
     features = rng.normal(3, 5, (300, 6)).astype(np.float32)
@@ -193,9 +193,9 @@ def test_features_of_several_labels(untrained, tmp_path):
 
 
 def test_a_bert_from_scratch_learns_its_own_vocabulary(dataset_folder, tmp_path, monkeypatch):
-    from tfbert import configs, scratch
+    from tfbert.model import scratch
 
-    monkeypatch.setitem(configs.SCRATCH, "small", {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2,
+    monkeypatch.setitem(scratch.SCRATCH, "small", {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2,
                                                    "intermediate_size": 64})  # fmt: skip
     assert scratch.new_config("small")["hidden_size"] == 32
     metrics = fit(None, tmp_path / "model", "--dataset_name", dataset_folder, "--from_scratch", epochs=12)
@@ -259,7 +259,7 @@ def test_pretraining_needs_no_labels_and_reads_both_texts_of_pairs(tmp_path):
 
 
 def test_the_same_texts_make_the_same_vocabulary(tmp_path):
-    from tfbert import scratch
+    from tfbert.model import scratch
 
     found = []
     for number in range(3):

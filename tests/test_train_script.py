@@ -12,12 +12,13 @@ from safetensors.numpy import load_file
 
 import infer
 import train
-from tfbert.checkpoints import load_classifier
-from tfbert.configs import read_config
-from tfbert.errors import UserError, run
-from tfbert.predicting import Predictor
-from tfbert.progress import Progress
-from tfbert.tasks import TASKS
+from tfbert.common.errors import UserError, run
+from tfbert.data.tasks import TASKS
+from tfbert.inference.predicting import Predictor
+from tfbert.model.configs import read_config
+from tfbert.model.folders import load_classifier
+from tfbert.training import models
+from tfbert.training.progress import Progress
 
 
 def test_a_run_leaves_model_pictures_and_report(trained):
@@ -78,8 +79,8 @@ def test_onnx_and_keras_agree(trained, tmp_path):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
-    from tfbert.onnx_export import export_onnx
-    from tfbert.predicting import onnx_model
+    from tfbert.inference.onnx_export import export_onnx
+    from tfbert.inference.runtimes import onnx_model
 
     with np.load(FIXTURES / name / "golden.npz") as file:
         batch = {key: file[key].astype(np.int32) for key in ("input_ids", "attention_mask")}
@@ -99,10 +100,10 @@ def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_a_head_without_a_pooler_is_exported_and_saved(pooling, tmp_path):
-    from tfbert.checkpoints import load_tokenizer, save_classifier
-    from tfbert.onnx_export import export_onnx
-    from tfbert.predicting import onnx_model
-    from tfbert.weights import get_weights
+    from tfbert.inference.onnx_export import export_onnx
+    from tfbert.inference.runtimes import onnx_model
+    from tfbert.model.folders import load_tokenizer, save_classifier
+    from tfbert.model.weights import get_weights
 
     with np.load(FIXTURES / "tiny_bert" / "golden.npz") as file:
         batch = {key: file[key].astype(np.int32) for key in ("input_ids", "attention_mask")}
@@ -150,14 +151,14 @@ def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_f
 
 
 def test_the_average_of_several_seeds_is_saved(untrained, dataset_folder, tmp_path, monkeypatch, capsys):
-    heads, runs, learn, new_model = [], [], train.learn, train.new_model
+    heads, runs, learn, new_model = [], [], train.learn, models.new_model
 
-    def watched_model(job):
-        model = new_model(job)
+    def watched_model(job, seed):
+        model = new_model(job, seed)
         heads.append(model.get_weights()[-2])
         return model
 
-    monkeypatch.setattr(train, "new_model", watched_model)
+    monkeypatch.setattr(models, "new_model", watched_model)
     monkeypatch.setattr(train, "learn", lambda job: runs.extend(learn(job)) or runs)
     more = ["--seeds", 2, "--average_seeds", "--learning_rate", 0.003]
     assert train.main(started(tmp_path / "model", untrained, dataset_folder, *more)) is None

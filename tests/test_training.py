@@ -8,14 +8,21 @@ import pytest
 from conftest import FIXTURES, reviews
 from datasets import Dataset
 
-from tfbert import training
-from tfbert.batches import Examples, TextEncoder, TrainBatches
-from tfbert.calibration import cross_entropies
-from tfbert.checkpoints import load_classifier
-from tfbert.configs import MULTI_LABEL, read_config
-from tfbert.errors import UserError
-from tfbert.settings import TrainSettings
-from tfbert.weights import get_weights
+from tfbert.common.errors import UserError
+from tfbert.data.batches import Examples, TrainBatches
+from tfbert.data.labels import balanced_weights
+from tfbert.data.tasks import MULTI_LABEL
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.model.configs import read_config
+from tfbert.model.folders import load_classifier
+from tfbert.model.weights import get_weights
+from tfbert.report.calibration import cross_entropies
+from tfbert.training import evaluating, feeding
+from tfbert.training.evaluating import predict
+from tfbert.training.fitting import fit
+from tfbert.training.progress import Progress
+from tfbert.training.settings import TrainSettings
+from tfbert.training.step import classifier_loss, compile_classifier
 
 STEPS = 24
 FACTS = {"seed": 3}
@@ -41,22 +48,22 @@ def train(data, folder, policy="float32", config=None, callback=None, total_step
     keras.utils.set_random_seed(3)
     model, _ = load_classifier(train.encoder, config, policy)
     chosen = settings(folder, **changes)
-    training.compile_model(model, chosen, total_steps, xla)
+    compile_classifier(model, chosen, total_steps, xla)
     batches = TrainBatches(data[0], 16, 64, seed=3)
-    original = training.Progress.on_train_batch_end
+    original = Progress.on_train_batch_end
     if callback:
 
         def on_train_batch_end(self, batch, logs=None):
             callback(self)
             original(self, batch, logs)
 
-        training.Progress.on_train_batch_end = on_train_batch_end
+        Progress.on_train_batch_end = on_train_batch_end
     try:
-        return model, training.fit(
-            model, batches, training.evaluation_of(data[1], chosen, "accuracy"), chosen, total_steps, FACTS
+        return model, fit(
+            model, batches, evaluating.evaluation_of(data[1], chosen, "accuracy"), chosen, total_steps, FACTS
         )
     finally:
-        training.Progress.on_train_batch_end = original
+        Progress.on_train_batch_end = original
 
 
 def test_the_loss_falls_and_held_out_accuracy_rises(data, tmp_path):
@@ -109,7 +116,7 @@ def test_ctrl_c_in_the_last_validation_is_not_lost(data, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         return {"loss": 1.0, "accuracy": 0.5}
 
-    monkeypatch.setattr(training, "evaluation_of", lambda *_: evaluate)
+    monkeypatch.setattr(evaluating, "evaluation_of", lambda *_: evaluate)
     _, progress = train(data, tmp_path, eval_steps=1000)
     assert progress.step == STEPS and progress.interrupted
     assert os.listdir(tmp_path / "checkpoints/seed-3") == [f"step-{STEPS:08d}"]
@@ -151,7 +158,7 @@ def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path):
 
 def test_biases_and_layer_norms_do_not_decay(data, tmp_path):
     model, _ = load_classifier(FIXTURES / "tiny_bert")
-    training.compile_model(model, settings(tmp_path), 10, False)
+    compile_classifier(model, settings(tmp_path), 10, False)
     model.optimizer.build(model.trainable_variables)
     decaying = {v.path for v in model.trainable_variables if model.optimizer._use_weight_decay(v)}
     fixed = {v.path for v in model.trainable_variables} - decaying
@@ -195,7 +202,7 @@ def one_step(tmp_path, data, rows, steps=1, **changes):
     model, _ = load_classifier(train.encoder, config | {"classifier_dropout": 0.0})
     before = get_weights(model)
     chosen = settings(tmp_path, warmup_ratio=0.0, gradient_accumulation_steps=steps, **changes)
-    training.compile_model(model, chosen, 10_000, False)
+    compile_classifier(model, chosen, 10_000, False)
     for part in np.split(rows, steps):
         model.train_on_batch(data[0].batch(part, 64), data[0].labels[part])
     return before, get_weights(model), [np.asarray(each) for each in model.optimizer._momentums]
@@ -226,16 +233,16 @@ def test_lower_layers_learn_more_slowly(data, tmp_path):
 def test_the_loss_with_smoothing_and_class_weights():
     logits, labels = np.array([[2.0, 0.0], [0.0, 1.0]], np.float32), np.array([0, 0], np.int32)
     log_shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    plain = np.asarray(training.classifier_loss(2)(labels, logits))
+    plain = np.asarray(classifier_loss(2)(labels, logits))
     np.testing.assert_allclose(plain, -log_shares[:, 0], atol=1e-6)
-    smooth = np.asarray(training.classifier_loss(2, smoothing=0.2)(labels, logits))
+    smooth = np.asarray(classifier_loss(2, smoothing=0.2)(labels, logits))
     np.testing.assert_allclose(smooth, -0.9 * log_shares[:, 0] - 0.1 * log_shares[:, 1], atol=1e-6)
-    weighed = np.asarray(training.classifier_loss(2, class_weights=np.float32([3.0, 1.0]))(labels, logits))
+    weighed = np.asarray(classifier_loss(2, class_weights=np.float32([3.0, 1.0]))(labels, logits))
     np.testing.assert_allclose(weighed, 3 * plain, atol=1e-6)
 
 
 def test_balanced_weights_of_labels():
-    np.testing.assert_allclose(training.balanced_weights(np.array([0, 0, 0, 2]), 4), [1 / 3, 1, 1, 1])
+    np.testing.assert_allclose(balanced_weights(np.array([0, 0, 0, 2]), 4), [1 / 3, 1, 1, 1])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +272,7 @@ def test_steps_are_whole_updates(data):
 def losses_in_turn(monkeypatch, losses):
     """Makes validation give these losses, one after the other."""
     values = iter(losses)
-    monkeypatch.setattr(training, "evaluation_of", lambda *_: lambda forward: {"loss": next(values), "accuracy": 0.5})
+    monkeypatch.setattr(evaluating, "evaluation_of", lambda *_: lambda forward: {"loss": next(values), "accuracy": 0.5})
 
 
 def test_the_best_weights_come_back_and_training_ends_early(data, tmp_path, monkeypatch):
@@ -301,7 +308,7 @@ def test_a_resumed_run_knows_the_best_weights_so_far(data, tmp_path, monkeypatch
 
 def test_the_feed_resumes_at_a_step_and_leaves_no_thread_for_fit_to_wait_for(data):
     batches = TrainBatches(data[0], 16, 64, seed=3)
-    feed = training.feed(batches, 5)
+    feed = feeding.feed(batches, 5)
     assert not feed.options().autotune.enabled
     for (inputs, labels), (wanted, wanted_labels), _ in zip(feed, batches.stream(5), range(3)):
         np.testing.assert_array_equal(inputs["input_ids"], wanted["input_ids"])
@@ -313,4 +320,4 @@ def test_too_little_memory_for_evaluation_names_its_batch_size(data):
         raise RuntimeError("RESOURCE_EXHAUSTED: out of memory while trying to allocate 4 bytes")
 
     with pytest.raises(UserError, match="64 texts of 64 tokens: lower --per_device_eval_batch_size"):
-        training.predict(forward, data[1], settings("."))
+        predict(forward, data[1], settings("."))

@@ -5,7 +5,7 @@ import subprocess
 import venv
 from pathlib import Path
 
-from tfbert.errors import UserError
+from tfbert.common.errors import UserError
 
 
 def python_in(folder, *packages):

@@ -1,4 +1,4 @@
-"""Makes tfbert/imdb_split.bin and the two hashes in tfbert/sources.py from the official data.
+"""Makes tfbert/data/imdb_split.bin and the two hashes in tfbert/data/mirrors.py from the official data.
 
 usage: python tools/make_imdb_split.py MIRROR.csv OFFICIAL_FOLDER
 
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tfbert.sources import IMDB_SPLIT, split_hash
+from tfbert.data.mirrors import IMDB_SPLIT, split_hash
 
 csv_path, official = sys.argv[1:]
 with open(csv_path, encoding="utf-8", newline="") as file:

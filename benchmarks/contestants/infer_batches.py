@@ -17,13 +17,14 @@ BATCH = 32
 
 
 def ours(way, folder, tokens):
-    from tfbert.batches import TextEncoder
-    from tfbert.predicting import Predictor, keras_model, onnx_model
+    from tfbert.data.tokenizing import TextEncoder
+    from tfbert.inference.predicting import Predictor
+    from tfbert.inference.runtimes import keras_model, onnx_model
 
     predictor = Predictor(folder)
     predictor.encoder = TextEncoder.from_folder(folder, tokens)
     if way == "keras-bfloat16":
-        from tfbert.checkpoints import load_classifier
+        from tfbert.model.folders import load_classifier
 
         model, _ = load_classifier(folder, policy="mixed_bfloat16")
         model.compile(jit_compile=False)

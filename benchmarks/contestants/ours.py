@@ -7,9 +7,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 from stopwatch import StepTimes
 
-from tfbert.batches import Examples, TextEncoder, TrainBatches
-from tfbert.device import find_device, matmul_rate
-from tfbert.settings import TrainSettings
+from tfbert.data.batches import Examples, TrainBatches
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.training.device import find_device, matmul_rate
+from tfbert.training.settings import TrainSettings
 
 
 def main():
@@ -24,17 +25,19 @@ def main():
 
     import keras
 
-    from tfbert import checkpoints, configs, training
+    from tfbert.data.tasks import SINGLE_LABEL
+    from tfbert.model.configs import classifier_config, read_config
+    from tfbert.model.folders import load_classifier
+    from tfbert.training.feeding import feed
+    from tfbert.training.step import compile_classifier
 
     keras.utils.set_random_seed(0)
     settings = TrainSettings(
         max_seq_length=length, learning_rate=1e-4, hidden_dropout=options["hidden_dropout"], pooling="pooler"
     )
-    config = configs.classifier_config(
-        configs.read_config(encoder), ["negative", "positive"], configs.SINGLE_LABEL, settings
-    )
-    model, _ = checkpoints.load_classifier(encoder, config, device.policy)
-    training.compile_model(model, settings, batches.steps_per_epoch, device.xla)
+    config = classifier_config(read_config(encoder), ["negative", "positive"], SINGLE_LABEL, settings)
+    model, _ = load_classifier(encoder, config, device.policy)
+    compile_classifier(model, settings, batches.steps_per_epoch, device.xla)
     times = StepTimes()
 
     class Timer(keras.callbacks.Callback):
@@ -43,7 +46,7 @@ def main():
                 float(logs["loss"])  # waits until the device is done
                 times.step()
 
-    model.fit(training.feed(batches, 0), steps_per_epoch=batches.steps_per_epoch, callbacks=[Timer()],
+    model.fit(feed(batches, 0), steps_per_epoch=batches.steps_per_epoch, callbacks=[Timer()],
               shuffle=False, verbose=0)  # fmt: skip
     width, inner, layers = model.config.hidden_size, model.config.intermediate_size, model.config.num_hidden_layers
     size = (8192, 8192, 8192) if device.is_gpu else (4096, 384, 1536)

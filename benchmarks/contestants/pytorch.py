@@ -24,7 +24,7 @@ from transformers import (
     default_data_collator,
 )
 
-from tfbert.timing import calls_per_second
+from tfbert.common.timing import calls_per_second
 
 
 def main():

@@ -19,10 +19,11 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-from tfbert.predicting import Predictor, keras_model, onnx_model
-from tfbert.settings import TrainSettings
-from tfbert.sources import find_dataset
-from tfbert.tasks import find_task
+from tfbert.data.sources import find_dataset
+from tfbert.data.tasks import find_task
+from tfbert.inference.predicting import Predictor
+from tfbert.inference.runtimes import keras_model, onnx_model
+from tfbert.training.settings import TrainSettings
 from tools.environments import python_in
 
 ENVIRONMENTS = {

@@ -19,8 +19,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
 from check import ENVIRONMENTS
 
-from tfbert.device import load_keras
-from tfbert.sources import find_encoder
+from tfbert.data.sources import find_encoder
+from tfbert.model.backend import load_keras
 from tools.environments import python_in
 
 THEIRS = """
@@ -39,8 +39,9 @@ def main():
     parser.add_argument("--environments", default=".interop")
     arguments = parser.parse_args()
     load_keras()
-    from tfbert.checkpoints import load_classifier
-    from tfbert.configs import SINGLE_LABEL, classifier_config, model_config, read_config
+    from tfbert.data.tasks import SINGLE_LABEL
+    from tfbert.model.configs import classifier_config, model_config, read_config
+    from tfbert.model.folders import load_classifier
 
     python = python_in(Path(arguments.environments, "with_transformers5"), *ENVIRONMENTS["with_transformers5.py"])
     worst = 0.0

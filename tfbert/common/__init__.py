@@ -1,0 +1,1 @@
+"""What everyone needs: errors, files, settings, the terminal."""

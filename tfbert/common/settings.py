@@ -1,0 +1,190 @@
+"""A dataclass of settings, filled from the command line or from a JSON or YAML file.
+
+Names follow transformers' example scripts. An unknown name or a wrong type is
+an error that names the nearest right one.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import shlex
+import types
+import typing
+from pathlib import Path
+
+from tfbert.common.errors import UserError, nearest
+from tfbert.common.text import is_utf8
+
+
+def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None, blank=False,
+           group=None):  # fmt: skip
+    """A dataclass field with its help text, the values that it allows (blank: spaces and tabs too), what the flag
+    alone stands for, and the heading that it stands under in --help.
+    """
+    limits = {
+        "choices": choices,
+        "above": above,
+        "at_least": at_least,
+        "below": below,
+        "at_most": at_most,
+        "const": const,
+        "blank": blank,
+    }
+    return dataclasses.field(default=default, metadata={"help": help, "group": group, **limits})
+
+
+def parse(settings_class, argv, positional=None):
+    """An instance of `settings_class` from `argv`.
+
+    A lone positional argument that ends in .json, .yaml or .yml is read first; flags win over it.
+    `positional`, where given, is the (name, help) of free arguments instead: then returns (settings, arguments).
+    """
+    usage = f"%(prog)s [{f'{positional[0]} ...' if positional else 'settings file'}] [--name value ...]"
+    parser = Parser(usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter)
+    if positional:
+        parser.add_argument(positional[0], nargs="*", help=positional[1])
+    else:
+        parser.add_argument("settings_file", nargs="?", help="a .json or .yaml file of the settings below")
+    fields = dataclasses.fields(settings_class)
+    groups = {title: parser.add_argument_group(title) for title in dict.fromkeys(f.metadata["group"] for f in fields)}
+    for field in fields:
+        names = list(dict.fromkeys(["--" + field.name, "--" + field.name.replace("_", "-")]))
+        group, text = groups[field.metadata["group"]], field.metadata["help"]
+        text += "" if field.default in (None, False) else f" (default: {field.default})"
+        if field.type is bool:
+            group.add_argument(*names, dest=field.name, action="store_true", default=None, help=text)
+        else:
+            metavar = "|".join(field.metadata["choices"] or [value_type(field).__name__.upper()])
+            group.add_argument(*names, dest=field.name, metavar=metavar, help=text, const=field.metadata["const"],
+                                nargs="?" if field.metadata["const"] else None)  # fmt: skip
+    read = parser.parse_intermixed_args if positional else parser.parse_args
+    given = {name: value for name, value in vars(read(argv)).items() if value is not None}
+    if positional:
+        free = given.pop(positional[0])
+        return settings_class(**checked(settings_class, given)), free
+    if "settings_file" in given:
+        given = read_file(given.pop("settings_file"), settings_class) | given
+    return settings_class(**checked(settings_class, given))
+
+
+def command_of(script, arguments):
+    """The command line that gives the same from the beginning: without what resumed it, which needs a checkpoint."""
+    resuming = ("--resume_from_checkpoint", "--resume-from-checkpoint")
+    kept = [
+        word
+        for before, word in zip([None, *arguments], arguments)
+        if before not in resuming and word.partition("=")[0] not in resuming
+    ]
+    return shlex.join(["python", script, *kept])
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """One spelling of each flag in --help."""
+
+    def _format_action_invocation(self, action):
+        if not action.option_strings or action.option_strings[0] == "-h":
+            return super()._format_action_invocation(action)
+        return " ".join(filter(None, [action.option_strings[0], action.metavar]))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, with the nearest flag where a flag is unknown."""
+        unknown = "unrecognized arguments: "
+        if message.startswith(unknown):
+            message = message.removeprefix(unknown).split(" ")[0].split("=")[0]
+            known = [name for action in self._actions for name in action.option_strings if "-" not in name[2:]]
+            message = f"unknown argument {message}" + nearest(message.replace("-", "_").replace("__", "--"), known)
+        raise UserError(message + "; see --help")
+
+
+def read_file(path, settings_class):
+    """The settings in a JSON or YAML file, checked for unknown names."""
+    path = Path(path)
+    if path.suffix not in (".json", ".yaml", ".yml"):
+        raise UserError(f"unexpected argument {path}: flags begin with --, a settings file ends in .json or .yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            values = json.loads(text)
+        else:
+            import yaml
+
+            try:
+                values = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read the settings file {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold names and values, such as learning_rate: 2e-5")
+    known = [field.name for field in dataclasses.fields(settings_class)]
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
+    for name in values:
+        if name not in known:
+            raise UserError(f"{path}: unknown setting {name}{nearest(name, known)}")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def value_type(field):
+    """int for `int` and for `int | None`."""
+    if isinstance(field.type, types.UnionType):
+        return next(t for t in typing.get_args(field.type) if t is not type(None))
+    return field.type
+
+
+def checked(settings_class, values):
+    """`values` converted to the fields' types, or a UserError that names the flag, the value and the rule."""
+    fields = {field.name: field for field in dataclasses.fields(settings_class)}
+    return {name: checked_value(fields[name], value) for name, value in values.items()}
+
+
+def as_flag(value, wanted, rule):
+    """What stands for a value of YAML or JSON on a command line."""
+    if value is True and rule["const"]:
+        return rule["const"]
+    if isinstance(value, bool) and "on" in (rule["choices"] or ()):  # YAML reads on and off as true and false
+        return "on" if value else "off"
+    if wanted is str and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    return value
+
+
+def checked_value(field, value):
+    flag, wanted, rule = f"--{field.name} {value}", value_type(field), field.metadata
+    if wanted is bool:
+        if not isinstance(value, bool):
+            raise UserError(f"{flag}: must be true or false")
+        return value
+    value = as_flag(value, wanted, rule)
+    try:
+        if isinstance(value, (bool, list, dict)) or (
+            wanted is int and isinstance(value, float) and value != int(value)
+        ):
+            raise ValueError
+        value = wanted(value)
+    except (TypeError, ValueError, OverflowError):
+        kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
+        raise UserError(f"{flag}: must be {kind}") from None
+    if wanted is str and value.startswith("~/"):  # from a settings file, or after a =, where the shell leaves it
+        value = os.path.expanduser(value)
+    if (
+        wanted is str
+        and not (rule["blank"] and value.isspace())
+        and (not value.strip() or not value.isprintable() or not is_utf8(value))
+    ):
+        raise UserError(f"--{field.name} {value!r}: must be text that can be printed")
+    if rule["choices"] and value not in rule["choices"]:
+        raise UserError(f"{flag}: must be one of {', '.join(rule['choices'])}{nearest(value, rule['choices'])}")
+    if wanted is float and not abs(value) < float("inf"):
+        raise UserError(f"{flag}: must be a finite number")
+    if rule["above"] is not None and not value > rule["above"]:
+        raise UserError(f"{flag}: must be above {rule['above']}")
+    if rule["at_least"] is not None and not value >= rule["at_least"]:
+        raise UserError(f"{flag}: must be at least {rule['at_least']}")
+    if rule["below"] is not None and not value < rule["below"]:
+        raise UserError(f"{flag}: must be below {rule['below']}")
+    if rule["at_most"] is not None and not value <= rule["at_most"]:
+        raise UserError(f"{flag}: must be at most {rule['at_most']}")
+    return value

@@ -1,0 +1,1 @@
+"""What is read: tasks, where bytes come from, tables, splits, text to batches."""

@@ -1,0 +1,183 @@
+"""Text -> token ids -> head+tail truncation -> length buckets -> batches."""
+
+import hashlib
+import math
+
+import numpy as np
+
+from tfbert.common.errors import UserError
+
+BUCKET, SHORT_BUCKET = 32, 4  # tokens, see padded_length
+WINDOW = 50  # reviews are sorted by length within this many batches at a time
+
+
+class Examples:
+    """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
+
+    lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
+    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart;
+    compiled: whether XLA compiles a whole step for each length of a batch.
+    """
+
+    def __init__(self, dataset, compiled=False):
+        columns = dataset.data
+        self.compiled = compiled
+        self.parts = [
+            (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in columns.column("input_ids").chunks
+        ]
+        self.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.parts])
+        self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.parts]).astype(np.int32)
+        self.starts = None
+        if "start" in dataset.column_names:
+            self.starts = np.asarray(columns.column("start"), np.int32)
+        if "label" in dataset.column_names:
+            self.full_lengths = np.asarray(columns.column("full_length"), np.int32)
+            several = hasattr(dataset.features["label"], "feature")
+            self.labels = np.asarray(dataset["label"], np.float32 if several else np.int32)
+
+    @classmethod
+    def tokenized(cls, dataset, encoder, description, compiled=False):
+        """Tokenizes a `datasets.Dataset` of splits.Splits, or finds that done in the cache of `datasets`."""
+        from datasets import Features, List, Value, enable_progress_bars
+
+        enable_progress_bars()
+        pairs = "text_pair" in dataset.column_names
+        features = {"input_ids": List(Value("int32")), "full_length": Value("int32"), "start": Value("int32")}
+        if not (pairs and encoder.has_types):
+            features.pop("start")
+
+        def encoded(batch):
+            ids, lengths, starts = encoder(batch["text"], batch["text_pair"] if pairs else None)
+            columns = {"input_ids": ids, "full_length": lengths, "start": starts}
+            return {name: columns[name] for name in features}
+
+        mapped = dataset.map(
+            encoded,
+            batched=True,
+            remove_columns=[name for name in dataset.column_names if name != "label"],
+            features=Features({"label": dataset.features["label"], **features}),
+            new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
+            desc=description,
+        )
+        return cls(mapped, compiled)
+
+    @classmethod
+    def chunked(cls, dataset, encoder, description, compiled=False):
+        """Tokenizes a `datasets.Dataset` with the column text into pieces, which have no labels."""
+        from datasets import Features, List, Value, enable_progress_bars
+
+        enable_progress_bars()
+        mapped = dataset.map(
+            lambda batch: {"input_ids": encoder.chunks(batch["text"])},
+            batched=True,
+            remove_columns=["text"],
+            features=Features({"input_ids": List(Value("int32"))}),
+            new_fingerprint=f"{dataset._fingerprint}-chunks-{encoder.fingerprint()}",
+            desc=description,
+        )
+        if not len(mapped):
+            raise UserError(f"{description}: the texts are all empty")
+        return cls(mapped, compiled)
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def fingerprint(self):
+        """Changes with the texts' tokens, their order, and the labels."""
+        labels = getattr(self, "labels", np.zeros(0))
+        found = hashlib.sha256(self.lengths.tobytes() + labels.tobytes())
+        for values, offsets in self.parts:
+            found.update(values[offsets[0] : offsets[-1]])
+        return found.hexdigest()[:16]
+
+    def ids(self, row):
+        part = np.searchsorted(self.firsts, row, side="right") - 1
+        values, offsets = self.parts[part]
+        start = row - self.firsts[part]
+        return values[offsets[start] : offsets[start + 1]]
+
+    def batch(self, rows, max_seq_length):
+        """The model's inputs for these rows, as `pad` gives them."""
+        length = padded_length(self.lengths[rows].max(), max_seq_length, self.compiled)
+        return pad([self.ids(row) for row in rows], length, None if self.starts is None else self.starts[rows])
+
+
+def padded_length(length, max_seq_length, compiled=False):
+    """What a batch is padded to whose longest text has `length` tokens, max_seq_length at most.
+
+    Multiples of 32: few lengths, for each of which XLA compiles the loops of fused.py. Of 4 up to 64 tokens, where
+    padding would be the larger part (benchmarks/padding.py), unless XLA compiles whole steps, which takes far longer.
+    """
+    bucket = SHORT_BUCKET if length <= 64 and not compiled else BUCKET
+    return min(-(-int(length) // bucket) * bucket, max_seq_length)
+
+
+def pad(sequences, length, starts=None):
+    """Ragged ids -> input_ids, attention_mask and, with the starts of second texts, token_type_ids: int32 (B, S)."""
+    input_ids = np.zeros((len(sequences), length), np.int32)
+    attention_mask = np.zeros((len(sequences), length), np.int32)
+    for i, ids in enumerate(sequences):
+        input_ids[i, : len(ids)] = ids
+        attention_mask[i, : len(ids)] = 1
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if starts is not None:
+        inputs["token_type_ids"] = attention_mask * (np.arange(length) >= np.asarray(starts)[:, None])
+    return inputs
+
+
+class TrainBatches:
+    """Shuffled batches of similar lengths, the same for the same seed.
+
+    Every batch is full: the last one of an epoch is filled up from the epoch's beginning.
+    """
+
+    def __init__(self, examples, batch_size, max_seq_length, seed):
+        self.examples = examples
+        self.batch_size = batch_size
+        self.max_seq_length = max_seq_length
+        self.seed = seed
+        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self.tokens_per_row = float(examples.lengths.mean())
+
+    def epoch(self, number):
+        """The rows of every batch of an epoch, int64 (steps, B)."""
+        rng = np.random.default_rng([self.seed, number])
+        rows = rng.permutation(len(self.examples))
+        rows = np.resize(rows, self.steps_per_epoch * self.batch_size)
+        for window in np.split(rows, range(0, len(rows), WINDOW * self.batch_size)[1:]):
+            window[:] = window[np.argsort(self.examples.lengths[window], kind="stable")]
+        return rng.permutation(rows.reshape(self.steps_per_epoch, self.batch_size))
+
+    def steps(self, epochs, accumulated=1):
+        """Steps in so many epochs, rounded up to whole updates of `accumulated` steps."""
+        return math.ceil(epochs * self.steps_per_epoch / accumulated) * accumulated
+
+    def rows(self, first_step=0):
+        """Yields the rows of step first_step and of all that follow, without end, int64 (B,)."""
+        epoch, skip = divmod(first_step, self.steps_per_epoch)
+        while True:
+            yield from self.epoch(epoch)[skip:]
+            epoch, skip = epoch + 1, 0
+
+    def stream(self, first_step=0):
+        """Yields (inputs, labels) for step first_step and all that follow, without end."""
+        for rows in self.rows(first_step):
+            yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
+
+    def tokens(self, epoch=0):
+        """How many tokens an epoch holds, and how many with its padding."""
+        lengths = self.examples.lengths[self.epoch(epoch)]
+        compiled = self.examples.compiled
+        padded = sum(padded_length(longest, self.max_seq_length, compiled) for longest in lengths.max(axis=1))
+        return int(lengths.sum()), int(padded * self.batch_size)
+
+    def padding_share(self):
+        """The share of an epoch's tokens that is padding."""
+        tokens, padded = self.tokens()
+        return 1 - tokens / padded
+
+
+def by_length(lengths, batch_size):
+    """Rows in batches of similar length, the longest first, so that a lack of memory shows at once."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -1,0 +1,95 @@
+"""The labels of a `datasets.Dataset`: their names, their numbers, their shares, and what is wrong with them."""
+
+from collections import Counter
+
+import numpy as np
+
+from tfbert.common.errors import UserError
+
+
+def names_of(dataset, task, source):
+    """Label names by class number, as users read them."""
+    feature = dataset.features["label"]
+    if len(task.label_columns) > 1:
+        return list(task.label_columns)
+    if hasattr(feature, "names"):
+        return [task.label_names.get(name, name) for name in feature.names]
+    if task.label_names:
+        if "int" not in getattr(feature, "dtype", ""):
+            raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
+        return list(task.label_names.values())
+    found = {label for labels in labels_of(dataset) for label in labels}
+    if len(found) > max(2, len(dataset) // 2):
+        raise UserError(
+            f"data set {source.name}: {len(found):,} different labels in {len(dataset):,} texts: "
+            f"is {task.label_columns[0]} the column of the labels?"
+        )
+    numbers = all(label.isdecimal() and len(label) < 20 for label in found)
+    return sorted(found, key=(lambda label: (int(label), label)) if numbers else str)
+
+
+def labels_of(dataset):
+    """The labels of each row as a list of str."""
+    several = has_lists(dataset)
+    return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"]]
+
+
+def has_lists(dataset):
+    """Whether each text has a list of labels, not one."""
+    return hasattr(dataset.features["label"], "feature")
+
+
+def numbered(dataset, label_names, task, origin):
+    """`dataset` with class numbers, int32, for labels, or a list of zeros and ones, float32, for lists of labels."""
+    from datasets import List, Value
+
+    feature = dataset.features["label"]
+    if hasattr(feature, "names") or task.label_names or len(task.label_columns) > 1:
+        return dataset
+    rows = labels_of(dataset)
+    counts = Counter(label for row in rows for label in row)
+    if strange := sorted(set(counts) - set(label_names)):
+        raise UserError(
+            f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, "
+            f"which no training text has; the labels are {', '.join(label_names)}"
+        )
+    number = {name: place for place, name in enumerate(label_names)}
+    if has_lists(dataset):
+        held = np.zeros((len(rows), len(label_names)), np.float32)
+        for zeros, row in zip(held, rows):
+            zeros[[number[name] for name in row]] = 1
+        labels, kind = list(held), List(Value("float32"))
+    else:
+        labels, kind = [number[row[0]] for row in rows], Value("int32")
+    return dataset.remove_columns("label").add_column("label", labels, feature=kind)
+
+
+def check_labels(dataset, label_names, where):
+    """Raises UserError where a label is out of range, or all texts have the same."""
+    if has_lists(dataset):
+        counts = np.asarray(dataset["label"]).sum(axis=0)
+        if len(label_names) < 2:
+            raise UserError(f"{where} have no label but {label_names}: with one, name it in one cell of each text")
+        if np.isin(counts, (0, len(dataset))).all():
+            raise UserError(f"{where} all have the same labels: nothing to learn or to test")
+        return
+    found = set(np.unique(dataset["label"]).tolist())
+    if not found <= set(range(len(label_names))):
+        strange = sorted(found - set(range(len(label_names))), key=str)[0]
+        raise UserError(f"{where} have label {strange}, but the labels are 0 to {len(label_names) - 1}")
+    if len(found) < 2:
+        raise UserError(f"{where} are all {label_names[found.pop()]}: nothing to learn or to test")
+
+
+def shares_of_labels(dataset, label_names):
+    """The share of texts with each label, float (L,)."""
+    labels = np.asarray(dataset["label"])
+    if labels.ndim == 1:
+        labels = labels[:, None] == np.arange(len(label_names))
+    return labels.mean(axis=0)
+
+
+def balanced_weights(labels, count):
+    """Factors of the loss under which all labels weigh the same, float32 (L,). labels: int (N,); count: L."""
+    counts = np.bincount(labels, minlength=count)
+    return (len(labels) / (count * np.maximum(counts, 1))).astype(np.float32)

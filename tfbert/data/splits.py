@@ -1,0 +1,216 @@
+"""A task's texts and labels: read, checked, and parted into train, validation and test."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfbert.common.errors import UserError
+from tfbert.data.labels import check_labels, has_lists, names_of, numbered, shares_of_labels
+from tfbert.data.tables import read_splits, read_unsupervised
+from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
+
+COLUMNS = ("text", "text_pair")
+
+
+@dataclass
+class Splits:
+    """Three `datasets.Dataset`s, the labels' names, and what is to be said of how they came about.
+
+    Columns: text, for pairs text_pair, and label, a class number or, where several labels may hold, zeros and ones.
+    """
+
+    train: object
+    validation: object
+    test: object
+    label_names: list[str]
+    notes: list[str]
+    test_is_drawn: bool = False  # from the texts of train, by --seed
+
+    @property
+    def problem_type(self):
+        return MULTI_LABEL if np.ndim(self.train[0]["label"]) else SINGLE_LABEL
+
+
+def load_splits(task, source, settings):
+    """The Splits of a task from `source`; validation is held out of train unless there is a file of it.
+
+    A sample depends on its texts and the seed alone, not on the order of the rows: the same texts are drawn whichever
+    source they come from. settings: those called *_samples and *_file, and the seed. Raises UserError where splits,
+    columns or labels do not fit.
+    """
+    notes = []
+    data = read_splits(task, source, settings)
+    test_name = name_of_test(task, data, settings)
+    wanted = ["train", test_name] if test_name else ["train"]
+    check_columns(data, wanted, [*task.text_columns, *task.label_columns], source)
+    parts = {name: normalised(data[name], task, source) for name in wanted}
+    if settings.validation_file:
+        parts["held out"] = normalised(data["validation"], task, source)
+    if test_name == "validation" and task.is_own:
+        notes.append("tested on the validation split, as there is no test split")
+    elif task.is_own and "validation" in data and not settings.validation_file:
+        notes.append("the validation split is left aside: the curves are of texts held out of train")
+    label_names = names_of(parts["train"], task, source)
+    files = {"train": source.name, test_name: settings.test_file, "held out": settings.validation_file}
+    origins = {name: f"the {name} texts of {files[name] or source.name}" for name in parts}
+    for name, part in parts.items():
+        if has_lists(part) != has_lists(parts["train"]):
+            raise UserError(f"{origins[name]} and {origins['train']}: in one labels are lists, in the other not")
+    parts = {name: numbered(part, label_names, task, origins[name]) for name, part in parts.items()}
+    train = parts["train"]
+    check_labels(train, label_names, origins["train"])
+    if test_name:
+        test = parts[test_name]
+        check_labels(test, label_names, origins[test_name])
+    else:
+        notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
+        test, train = without_test_split(train, task, settings)
+    train, held_out = hold_out(train, settings, parts.get("held out"))
+    test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
+    check_labels(train, label_names, "the texts drawn by --seed to train on")
+    check_labels(test, label_names, "the texts drawn by --seed to test on")
+    if unseen := [name for name, share in zip(label_names, shares_of_labels(train, label_names)) if not share]:
+        notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
+    if shared := len(set(keys_of(test)) & set(keys_of(train))):
+        notes.append(f"{shared:,} different {task.unit} stand in train and in test")
+    return Splits(train, held_out, test, label_names, notes, test_is_drawn=not test_name)
+
+
+def name_of_test(task, data, settings):
+    """The split that a task is tested on; None where a part of train has to do."""
+    if task.test_split in data or (task.dataset_name and not task.is_own):
+        return task.test_split
+    return "validation" if "validation" in data and not settings.validation_file else None
+
+
+def without_test_split(train, task, settings):
+    """Two parts of the only split that there is: the texts to test on, and the rest."""
+    order = drawn_order(train, settings.seed)
+    count = max(2, round(task.test_share * len(train)))
+    return train.select(order[:count]), train.select(order[count:])
+
+
+def load_texts(task, source, settings):
+    """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
+
+    The texts held out of train are those that load_splits holds out with the same settings. Of the unsupervised split,
+    texts that stand there too or in test are left out; else test is not touched.
+    """
+    from datasets import concatenate_datasets
+
+    task = replace(task, label_columns=())
+    data = read_splits(task, source, settings)
+    wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
+    if settings.unsupervised and "unsupervised" not in data:
+        data = {**data, **read_unsupervised(task, source, settings)}
+    check_columns(data, wanted, task.text_columns, source)
+    parts = {split: renamed(part, dict(zip(task.text_columns, COLUMNS))) for split, part in data.items()
+             if set(task.text_columns) <= set(part.column_names)}  # fmt: skip
+    train, test_name = parts["train"], name_of_test(task, data, settings)
+    check_text(train, task.text_columns, source)
+    test = parts.get(test_name)
+    if not test_name:
+        test, train = without_test_split(train, task, settings)
+    train, held_out = hold_out(train, settings, parts["validation"] if settings.validation_file else None)
+    if settings.unsupervised:
+        more = without_texts_of(parts["unsupervised"], *(part for part in (held_out, test) if part))
+        train = concatenate_datasets([train, drawn_to_fill_up(train, more, settings)])
+
+    def one_column(dataset):
+        """The two texts of pairs, one after the other."""
+        return concatenate_datasets([renamed(dataset, {column: "text"}) for column in dataset.column_names])
+
+    return one_column(train), one_column(held_out)
+
+
+def without_texts_of(dataset, *others):
+    """`dataset` without the texts that stand in one of the others."""
+    theirs = {key for other in others for key in keys_of(other)}
+    return dataset.select([row for row, key in enumerate(keys_of(dataset)) if key not in theirs])
+
+
+def drawn_to_fill_up(train, more, settings):
+    """All of `more`, or as many as --max_train_samples leaves room for beside `train`; UserError where that is none."""
+    if not settings.max_train_samples:
+        return more
+    room = settings.max_train_samples - len(train)
+    if room <= 0:
+        raise UserError(
+            f"--max_train_samples {settings.max_train_samples} leaves no room for the unsupervised split beside "
+            f"{len(train):,} training texts: raise it, or leave --unsupervised out"
+        )
+    return more.select(drawn_order(more, settings.seed)[:room])
+
+
+def hold_out(train, settings, given=None):
+    """The texts to learn from, and those held out: `given`, or else a part of the training split."""
+    if given is not None:
+        return train.select(drawn_order(train, settings.seed)[: settings.max_train_samples]), given
+    if len(train) < 10:
+        raise UserError(f"{len(train)} texts are there to train on: at least 10 are needed")
+    wanted = min(settings.max_train_samples or len(train), len(train))
+    held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
+    if held_out > len(train) // 2:
+        raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
+    order = drawn_order(train, settings.seed)
+    return train.select(order[held_out : held_out + wanted]), train.select(order[:held_out])
+
+
+def drawn_order(dataset, seed):
+    """Row numbers, int64 (N,), in the order of a keyed hash of their texts: random, yet the same from any source."""
+    key = str(seed).encode()
+    hashes = (
+        int.from_bytes(hashlib.blake2b(text.encode(), key=key, digest_size=8).digest(), "big")
+        for text in keys_of(dataset)
+    )
+    return np.argsort(np.fromiter(hashes, np.uint64, len(dataset)), kind="stable")
+
+
+def keys_of(dataset):
+    """Yields each row's text; of pairs, both."""
+    columns = [name for name in COLUMNS if name in dataset.column_names]
+    for batch in dataset.select_columns(columns).iter(batch_size=1000):
+        for texts in zip(*(batch[name] for name in columns)):
+            yield "\t".join(text or "" for text in texts)
+
+
+def check_columns(data, splits, columns, source):
+    """Raises UserError where the data lack a split, or a split a column."""
+    for split in splits:
+        if split not in data:
+            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
+        for column in columns:
+            if column not in data[split].column_names:
+                known = ", ".join(data[split].column_names)
+                raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
+
+
+def check_text(dataset, names, source):
+    for column, name in zip(COLUMNS, names):
+        if getattr(dataset.features[column], "dtype", None) not in ("string", "large_string"):
+            raise UserError(f"data set {source.name}: the column {name} does not hold text")
+
+
+def renamed(dataset, names):
+    """`dataset` with the columns {old name: new name} only."""
+    dataset = dataset.select_columns(list(names))
+    return dataset.rename_columns({old: new for old, new in names.items() if old != new})
+
+
+def normalised(dataset, task, source):
+    """`dataset` with its columns named text, text_pair and label; several label columns become one, of lists."""
+    texts = dict(zip(task.text_columns, COLUMNS))
+    several = len(task.label_columns) > 1
+    for name in (*task.text_columns, *task.label_columns):
+        if missing := dataset.data.column(name).null_count:
+            raise UserError(
+                f"data set {source.name}: {missing} of {len(dataset)} rows have no {name}: drop or fill them"
+            )
+    if several:
+        table = np.stack([np.asarray(dataset[name], np.float32) for name in task.label_columns], axis=1)
+        dataset = renamed(dataset, texts).add_column("label", list(table))
+    else:
+        dataset = renamed(dataset, texts | {task.label_columns[0]: "label"})
+    check_text(dataset, task.text_columns, source)
+    return dataset

@@ -1,0 +1,74 @@
+"""What computes logits: ONNX Runtime, in float32 or int8, or Keras. Each is a function from a padded batch to them."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.common.errors import UserError
+
+
+def onnx_model(folder, quantize=False, num_labels=None):
+    """A function from a padded batch to logits, or None where the folder has no ONNX model.
+
+    quantize: by onnx/model_quantized.onnx, which is made the first time. num_labels: of its config.json, to be checked.
+    """
+    path = Path(folder, "onnx", "model.onnx")
+    if not path.exists():
+        if quantize:
+            raise UserError(f"--quantize needs {path}, which is not there: run train.py again")
+        return None
+    if quantize:
+        path = quantized(path)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if not quantize:
+        # the graph is written in fused operators: optimizing it again, and copying its weights into another
+        # order, would take ten times as long as the rest of the start, and gain nothing
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    options.log_severity_level = 4
+    remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has an exception class for each of its status codes
+        raise UserError(f"cannot read {path}: {error}; {remedy}") from error
+    found = session.get_outputs()[0].shape[-1]
+    if num_labels not in (None, found):
+        raise UserError(f"{path} has {found} labels, but config.json {num_labels}; {remedy}")
+    names = [each.name for each in session.get_inputs()]  # without token_type_ids where the encoder has no types
+
+    def logits_of_batch(batch):
+        given = {"token_type_ids": np.zeros_like(batch["input_ids"])} | batch
+        return session.run(["logits"], {name: given[name].astype(np.int64) for name in names})[0]
+
+    return logits_of_batch
+
+
+def quantized(path):
+    """The path of the int8 model beside `path`, made where it is missing or older."""
+    target = path.with_name("model_quantized.onnx")
+    if not target.exists() or target.stat().st_mtime < path.stat().st_mtime:
+        print(f"Writing {target}, once ...", file=sys.stderr, flush=True)
+        try:
+            from tfbert.inference.quantizing import quantize
+
+            quantize(path, target)
+        except Exception as error:  # of the disk, of a broken model, of the library
+            raise UserError(f"--quantize: cannot make {target}: {error}; is {path} whole? train.py makes it") from error
+    return target
+
+
+def keras_model(folder):
+    """A function from a padded batch to logits."""
+    from tfbert.model.backend import load_keras
+
+    load_keras()
+    from tfbert.model.folders import load_classifier
+
+    model, line = load_classifier(folder)
+    if "new:" in line:
+        raise UserError(f"{folder} holds an encoder, but no classifier: python train.py --model_name_or_path {folder}")
+    model.compile(jit_compile=False)
+    return model.predict_on_batch

@@ -1,0 +1,1 @@
+"""What it is: configs, the encoder and its heads, weights and folders in Hugging Face's forms."""

@@ -1,0 +1,35 @@
+"""Keras and its backend, imported without the lines that they log."""
+
+import contextlib
+import logging
+import os
+import sys
+
+from tfbert.common.errors import UserError
+
+
+def load_keras():
+    """Imports Keras and its backend without the lines that TensorFlow logs before it can be told not to."""
+    if "keras" in sys.modules:
+        return
+    try:
+        with silent_stderr():
+            import keras
+    except ImportError as error:
+        raise UserError(f"{error}: install with pip install -r requirements.txt") from error
+    keras.config.disable_traceback_filtering()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a graph for each length, which is meant
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """Sends file descriptor 2, which C++ code writes to, nowhere."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

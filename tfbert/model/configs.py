@@ -1,0 +1,266 @@
+"""config.json <-> ModelConfig: the sizes and labels of a model, under the names that Hugging Face gives them."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfbert.common.errors import UserError
+from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
+from tfbert.data.tokenizing import TRUNCATIONS
+
+
+@dataclass
+class ModelConfig:
+    """Everything that the architecture depends on, under BERT's names."""
+
+    model_type: str = "bert"
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float = 0.1
+    embedding_size: int | None = None  # where it is not hidden_size (ELECTRA, ALBERT)
+    max_position_embeddings: int = 512
+    position_offset: int = 0  # positions that no token has (RoBERTa, MPNet)
+    relative_attention_num_buckets: int = 0  # 0: no relative positions; all but MPNet
+    share_layers: bool = False  # one block for all layers (ALBERT)
+    type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT, MPNet)
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    pooling: str = "pooler"  # what is classified: "pooler", of the first token; "first", as it is; "mean", of all
+    pooler_act: str = "tanh"
+    dropout_before_pooler: bool = False  # and after it (RoBERTa, ELECTRA, MPNet)
+    pad_token_id: int = 0
+    problem_type: str = SINGLE_LABEL
+    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+
+    @property
+    def num_labels(self):
+        return len(self.id2label)
+
+    @property
+    def label2id(self):
+        return {label: number for number, label in self.id2label.items()}
+
+    @property
+    def max_length(self):
+        """Tokens that the model can read."""
+        return self.max_position_embeddings - self.position_offset
+
+
+POOLINGS = ("pooler", "first", "mean")
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
+           "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
+
+# model_type -> how config.json calls what ModelConfig calls otherwise
+CONFIG_NAMES = {
+    "distilbert": {
+        "hidden_size": "dim",
+        "num_hidden_layers": "n_layers",
+        "num_attention_heads": "n_heads",
+        "intermediate_size": "hidden_dim",
+        "hidden_act": "activation",
+        "hidden_dropout_prob": "dropout",
+        "attention_probs_dropout_prob": "attention_dropout",
+        "classifier_dropout": "seq_classif_dropout",
+    },
+    "albert": {"classifier_dropout": "classifier_dropout_prob"},
+}
+# model_type -> what transformers takes where config.json is silent, and what its classes do whatever it says
+DEFAULTS = {
+    "distilbert": {"classifier_dropout": 0.2},
+    "roberta": {"vocab_size": 50265, "pad_token_id": 1},
+    "electra": {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024, "embedding_size": 128},
+    "mpnet": {"vocab_size": 30527, "pad_token_id": 1, "relative_attention_num_buckets": 32},
+    "albert": {"vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_attention_heads": 64,
+               "intermediate_size": 16384, "hidden_act": "gelu_new", "hidden_dropout_prob": 0.0,
+               "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.1},
+}  # fmt: skip
+CONSTANTS = {
+    "bert": {"embedding_size": None},
+    "distilbert": {"embedding_size": None, "pooler_act": "relu", "type_vocab_size": 0, "layer_norm_eps": 1e-12},
+    "roberta": {"embedding_size": None, "dropout_before_pooler": True},
+    "electra": {"pooler_act": "gelu", "dropout_before_pooler": True},
+    "mpnet": {"embedding_size": None, "position_offset": 2, "dropout_before_pooler": True, "type_vocab_size": 0},
+    "albert": {"share_layers": True},
+}
+# of ModelConfig's names, those that no config.json has
+OWN_NAMES = {"position_offset", "share_layers", "pooling", "pooler_act", "dropout_before_pooler"}
+SIZES = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+         "max_position_embeddings", "type_vocab_size", "pad_token_id", "embedding_size",
+         "relative_attention_num_buckets"}  # fmt: skip
+SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "layer_norm_eps",
+          "initializer_range"}  # fmt: skip
+
+
+def read_config(folder):
+    """config.json as a dict. Raises UserError where it is missing, broken, or of an unknown architecture."""
+    path = Path(folder, "config.json")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no config.json: not a model folder") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    found = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(found, str) or found not in CLASSES:
+        raise UserError(f"{path}: model_type {found} is not supported; supported are {', '.join(CLASSES)}")
+    return config
+
+
+def read_encoder_config(folder):
+    """As read_config, without what is a classifier's: its head is not used."""
+    of_classifier = ("id2label", "label2id", "num_labels", "problem_type", "tfbert")
+    return {name: value for name, value in read_config(folder).items() if name not in of_classifier}
+
+
+def model_config(config, source="config.json"):
+    """The ModelConfig of a config.json dict. Raises UserError where it asks for what modeling.py does not build."""
+    kind = config["model_type"]
+    names = {name: name for name in ModelConfig.__dataclass_fields__ if name not in OWN_NAMES}
+    names |= CONFIG_NAMES.get(kind, {})
+    values = {name: config[called] for name, called in names.items() if config.get(called) is not None}
+    values = DEFAULTS.get(kind, {}) | values
+    values.setdefault("classifier_dropout", values.get("hidden_dropout_prob", 0.1))
+    for name, value in values.items():
+        said = f"{source}: {names[name]} is {value!r}, not a"
+        if name in SIZES:
+            least = 0 if name in ("type_vocab_size", "pad_token_id") else 1
+            must(type(value) is int and value >= least, f"{said} whole number from {least} on")
+        elif name in SHARES:
+            must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
+            values[name] = float(value)
+    values["id2label"] = labels_of(values.pop("id2label", None), config, source)
+    values |= CONSTANTS[kind]
+    if kind == "roberta":
+        values["position_offset"] = values["pad_token_id"] + 1
+    if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
+        values["embedding_size"] = None
+    values["pooling"] = reading_config(config, source)["pooling"]
+    result = ModelConfig(**values)
+    check(result, config, source)
+    return result
+
+
+def must(holds, rule):
+    if not holds:
+        raise UserError(rule)
+
+
+def labels_of(id2label, config, source):
+    """{number: name} of a config.json dict, whose id2label may be missing."""
+    if not id2label:
+        count = config.get("num_labels") or 2
+        must(type(count) is int and 1 <= count <= 100_000, f"{source}: num_labels is {count!r}")
+        return {number: f"LABEL_{number}" for number in range(count)}
+    must(
+        isinstance(id2label, dict) and sorted(map(str, id2label)) == sorted(map(str, range(len(id2label)))),
+        f"{source}: id2label must name the labels 0, 1, ...",
+    )
+    return {int(number): str(id2label[number]) for number in sorted(id2label, key=int)}
+
+
+def check(result, config, source):
+    """Raises UserError where a ModelConfig cannot be built; config: the config.json dict that it was made of."""
+    rules = {
+        f"{result.max_position_embeddings} positions are too few for a pad_token_id of {result.pad_token_id}": (
+            result.max_length > 2
+        ),
+        f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}": result.hidden_act in ACTIVATIONS,
+        f"problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}": (
+            result.problem_type in (SINGLE_LABEL, MULTI_LABEL)
+        ),
+        "one label only; a classifier needs two": result.problem_type == MULTI_LABEL or result.num_labels > 1,
+        "relative positions and decoders are not supported": (
+            config.get("position_embedding_type", "absolute") == "absolute" and not config.get("is_decoder")
+        ),
+        "more than one group of layers (num_hidden_groups, inner_group_num) is not supported": (
+            config.get("num_hidden_groups", 1) == config.get("inner_group_num", 1) == 1
+        ),
+        f"{result.hidden_size} dimensions do not divide by {result.num_attention_heads} heads": (
+            result.hidden_size % result.num_attention_heads == 0
+        ),
+    }
+    for rule, holds in rules.items():
+        must(holds, f"{source}: {rule}")
+
+
+def reading_config(config, source="config.json"):
+    """How texts are read and confidence is stated: what "tfbert" in a config.json dict says, or defaults.
+
+    max_seq_length and thresholds, a number for each label, may be missing. Raises UserError where a value is not as
+    train.py writes it.
+    """
+    found = config.get("tfbert", {})
+    if not isinstance(found, dict):
+        raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
+    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0, "pair": False,
+              "example": "This movie is absolutely wonderful and inspiring."} | found  # fmt: skip
+
+    def number(low, high):
+        return lambda value: type(value) in (int, float) and low <= value <= high
+
+    labels = len(config.get("id2label") or ())
+    rules = {
+        "max_seq_length": (lambda value: type(value) is int and value > 2, "a whole number from 3 on"),
+        "truncation": (TRUNCATIONS.__contains__, f"one of {', '.join(TRUNCATIONS)}"),
+        "head_share": (number(0, 1), "a number from 0 to 1"),
+        "pooling": (POOLINGS.__contains__, f"one of {', '.join(POOLINGS)}"),
+        "temperature": (number(1e-3, 1e3), "a number from 0.001 to 1000"),
+        "pair": (lambda value: isinstance(value, bool), "true or false"),
+        "example": (lambda value: isinstance(value, str), "text"),
+        "thresholds": (
+            lambda value: isinstance(value, list) and all(map(number(0, 1), value)) and len(value) == labels,
+            "a number from 0 to 1 for each label",
+        ),
+    }
+    for name, value in result.items():
+        holds, rule = rules.get(name, (lambda value: True, ""))
+        if not holds(value):
+            raise UserError(f"{source}: tfbert.{name} is {value!r}, not {rule}")
+    return result
+
+
+def classifier_config(config, label_names, problem_type, settings=None, pair=False):
+    """A copy of a config.json dict, for a classifier with these labels.
+
+    settings: of the training; its dropouts replace the encoder's, and "tfbert" says how texts are cut and pooled;
+    without them these stay as they are.
+    pair: whether it labels pairs of texts.
+    """
+    config = {name: value for name, value in config.items() if name not in ("_name_or_path", "torch_dtype", "dtype")}
+    config |= {
+        "architectures": [CLASSES[config["model_type"]] + "ForSequenceClassification"],
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {label: number for number, label in enumerate(label_names)},
+        "problem_type": problem_type,
+    }
+    if settings:
+        config = with_dropout(config, settings)
+        config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
+                            "head_share": settings.head_share, "pooling": settings.pooling}  # fmt: skip
+        if pair:
+            config["tfbert"]["pair"] = True
+    elif "tfbert" in config:
+        of_old_labels = ("temperature", "thresholds", "example")
+        config["tfbert"] = {name: value for name, value in config["tfbert"].items() if name not in of_old_labels}
+    return config
+
+
+def masked_lm_config(config):
+    """A copy of an encoder's config.json dict, for masked language modelling."""
+    return config | {"architectures": [CLASSES[config["model_type"]] + "ForMaskedLM"], "tie_word_embeddings": True}
+
+
+def with_dropout(config, settings):
+    """A copy of a config.json dict with the dropouts of the settings, where they say one."""
+    names = CONFIG_NAMES.get(config["model_type"], {})
+    dropouts = {"attention_probs_dropout_prob": settings.attention_dropout}
+    if settings.hidden_dropout is not None:
+        dropouts["hidden_dropout_prob"] = settings.hidden_dropout
+    return config | {names.get(name, name): value for name, value in dropouts.items()}

@@ -1,0 +1,57 @@
+"""Encoder and the head of its pre-training, which guesses the words that fill gaps in texts.
+
+Devlin et al. 2018 (arXiv:1810.04805), section 3.1, task 1. On a task's own texts, before fine-tuning: Sun et al. 2019
+(arXiv:1905.05583, section 5.4), Gururangan et al. 2020 (arXiv:2004.10964).
+"""
+
+import keras
+from keras import ops
+
+from tfbert.model.configs import read_encoder_config
+from tfbert.model.folders import fill, new_model
+from tfbert.model.modeling import ACTIVATIONS, Encoder, dense
+from tfbert.model.weight_files import read_weights
+from tfbert.model.weights import LAYOUTS
+
+
+class MaskedLanguageModel(keras.Model):
+    """Encoder and the head of its pre-training: logits for each gap, float32 (B, K, V).
+
+    The last product is with the embedding table itself, to which the head is tied.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.encoder = Encoder(config, name="encoder")
+        self.width = config.embedding_size or config.hidden_size
+        self.transform = dense(config, self.width, "transform", ACTIVATIONS[config.hidden_act])
+        self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm")
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        self.transform.build((None, self.config.hidden_size))
+        self.norm.build((None, self.width))
+        self.bias = self.add_weight(name="bias", shape=(self.config.vocab_size,), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """inputs: input_ids and attention_mask, int (B, S), and gaps, int (B, K), their places in the text."""
+        hidden = self.encoder(inputs["input_ids"], inputs["attention_mask"], training=training)
+        hidden = ops.take_along_axis(hidden, inputs["gaps"][:, :, None], axis=1)
+        table = ops.cast(self.encoder.embeddings.word, self.compute_dtype)
+        logits = ops.matmul(self.norm(self.transform(hidden)), ops.transpose(table))
+        return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+
+
+def load_masked_lm(folder, config=None, policy="float32"):
+    """A MaskedLanguageModel with the weights in `folder`; else as folders.load_classifier."""
+    model = new_model(MaskedLanguageModel, config or read_encoder_config(folder), policy, folder)
+    return model, fill(model, folder)
+
+
+def pooler_weights(kind, folder):
+    """The pooler of the encoder in `folder`, where it has one; masked language modelling does not change it."""
+    weights, prefix = read_weights(folder)[0], LAYOUTS[kind].prefix
+    named = {prefix + name.removeprefix(prefix): value for name, value in weights.items()}
+    return {name: value for name, value in named.items() if name.startswith(prefix + "pooler")}

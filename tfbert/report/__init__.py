@@ -1,0 +1,1 @@
+"""How good it is: metrics, calibration, baselines, mistakes, pictures, the report."""

@@ -1,0 +1,48 @@
+"""What metrics.json says of a run: its scores on the test split, and what was done."""
+
+from tfbert.data.splits import keys_of
+from tfbert.report.baselines import baselines
+from tfbert.report.metrics import accuracy_by_length, decided, evaluate, evaluate_several
+
+
+def scores_on_test(job, logits):
+    """All scores of the saved model, a dict. logits: of job.test, float (N, L), without temperature."""
+    labels, names = job.test.labels, job.splits.label_names
+    temperature, thresholds = job.config["tfbert"]["temperature"], job.config["tfbert"].get("thresholds", 0.5)
+    if job.several:
+        scores = evaluate_several(logits, labels, names, temperature, thresholds)
+    else:
+        scores = evaluate(logits, labels, names, temperature, job.metric)
+    right = decided(logits / temperature, job.several, thresholds) == labels
+    scores["accuracy_by_length"] = accuracy_by_length(job.test.full_lengths, right.reshape(len(labels), -1).all(axis=1))
+    scores["truncated_share"] = float((job.test.full_lengths > job.settings.max_seq_length).mean())
+    return scores
+
+
+def baselines_on_test(job):
+    """What a model must beat, on the same texts, a dict."""
+    train, test = (list(keys_of(part)) for part in (job.splits.train, job.splits.test))
+    return baselines(job.metric, train, test, job.train.labels, job.test.labels)
+
+
+def facts(job, run):
+    """What was done, a dict. run: the saved one, a training.runs.Run."""
+    settings = job.settings
+    return {
+        "n_train": len(job.train),
+        "n_validation": len(job.validation),
+        "n_test": len(job.test),
+        "padding_share": job.batches(settings.seed).padding_share() if settings.method == "finetune" else None,
+        "seed": run.seed,
+        "train_seconds": run.train_seconds,
+        "first_step_seconds": run.first_step_seconds,
+        "durations": job.stopwatch.seconds,
+        "model": job.encoder.name,
+        "model_source": job.encoder.description,
+        "dataset": job.data.name,
+        "dataset_source": job.data.description,
+        "device": job.device.description,
+        "precision": job.device.precision,
+        "settings": vars(settings),
+        "metric": job.metric,
+    }

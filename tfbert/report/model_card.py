@@ -1,0 +1,87 @@
+"""output/README.md, the model card of the Hugging Face Hub."""
+
+from tfbert.common.files import write_text
+from tfbert.report.markdown import one_line
+from tfbert.report.metrics import METRICS
+
+
+def elsewhere(settings):
+    """How transformers loads the model, or why it cannot."""
+    if settings.pooling != "pooler":
+        return (
+            f"transformers' own classes cannot load it: they have no head that takes `--pooling {settings.pooling}`, "
+            "and would put a new pooler in its place."
+        )
+    return f"""With transformers 4 and tf-keras, change the first line to `from transformers import ...`.
+With transformers 5 and PyTorch, from pytorch/:
+
+```python
+from transformers import AutoModelForSequenceClassification
+
+model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir}/pytorch")
+```"""
+
+
+def write_model_card(path, record):
+    """The model card of the Hugging Face Hub, output/README.md."""
+    metrics, job, settings = record.metrics, record.job, record.job.settings
+    metric = metrics["metric"]
+    head = ["library_name: keras", "pipeline_tag: text-classification", "metrics:", f"- {METRICS[metric]}"]
+    if job.pretraining and "(local" not in job.pretraining["model_source"]:
+        head.append(f"base_model: {job.pretraining['model']}")
+    elif not job.encoder.is_local:
+        head.append(f"base_model: {job.encoder.name}")
+    if not job.data.is_local:
+        head += ["datasets:", f"- {metrics['dataset']}"]
+    before = f"    {job.pretraining['command']}\n" if job.pretraining else ""
+    text = (
+        "---\n"
+        + "\n".join(head)
+        + "\n---\n"
+        + f"""
+# {job.encoder_name.rsplit("/")[-1]}, fine-tuned for {record.title}
+
+Labels: {one_line(", ".join(job.splits.label_names))}.
+{METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
+{metrics[f"{metric}_low"]:.4f} to {metrics[f"{metric}_high"]:.4f}) on {metrics["n_test"]:,} {job.task.tested},
+after training on {metrics["n_train"]:,}. TF-IDF with logistic regression reaches {metrics[f"baseline_{metric}"]:.4f} on
+the same {job.task.unit}.
+
+It reads at most {settings.max_seq_length} tokens of a text ({settings.truncation}).
+
+## How to use it
+
+Here, with the ONNX model in onnx/:
+
+    {job.infer_command}
+
+With TensorFlow, from this project:
+
+```python
+from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
+
+tokenizer = AutoTokenizer.from_pretrained("{settings.output_dir}")
+model = TFAutoModelForSequenceClassification.from_pretrained("{settings.output_dir}")
+logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logits
+```
+
+Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as
+infer.py does. Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps
+what training kept ({settings.truncation}).
+
+{elsewhere(settings)}
+
+## How it was made
+
+{before}    {job.command}
+
+Encoder: {job.encoder.description}. Data: {job.data.description}.
+All settings and figures are in metrics.json, the curves in history.csv.
+
+## Where it fails
+
+It has learnt from the texts of one data set and knows nothing of others; what stands in the middle of a long text
+it does not read; its confidence is off by {metrics["ece"] * 100:.1f} points on average.
+"""
+    )
+    write_text(path, text)

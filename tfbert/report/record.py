@@ -1,0 +1,40 @@
+"""All that a finished run leaves to read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.common.files import write_json
+from tfbert.report.model_card import write_model_card
+from tfbert.report.plots import write_plots
+from tfbert.report.training_report import write_report
+
+
+@dataclass
+class Record:
+    """What a finished run did and measured."""
+
+    job: object  # jobs.Job
+    run: object  # runs.Run, the saved one
+    metrics: dict
+    logits: np.ndarray  # of the test texts, float (N, L), without temperature
+
+    @property
+    def title(self):
+        job = self.job
+        known = job.data.name == job.task.dataset_name or job.task.is_own or job.settings.data_dir
+        return job.task.title if known else f"the texts of {Path(job.data.name).name}"
+
+    @property
+    def published(self):
+        return self.job.task.published if self.title == self.job.task.title else ()
+
+
+def write_all(record):
+    """Pictures, report, metrics.json and model card."""
+    job, output_dir = record.job, Path(record.job.settings.output_dir)
+    write_json(output_dir / "metrics.json", record.metrics)
+    write_model_card(output_dir / "README.md", record)
+    write_plots(job.plots_dir, record)
+    write_report(job.report_path, record)

@@ -1,0 +1,1 @@
+"""How it learns: a job, its settings, the step, the loop, the devices."""

@@ -1,0 +1,81 @@
+"""A model that is asked and does not learn: logits of many texts, scores on held-out ones."""
+
+import contextlib
+
+import numpy as np
+
+from tfbert.common.errors import UserError
+from tfbert.data.batches import by_length
+from tfbert.data.masking import NO_PLACE
+from tfbert.report.calibration import cross_entropies
+from tfbert.report.metrics import decided, score
+
+
+def forward_of(model, team):
+    """A function from a batch of inputs to logits; it computes on one device, also where a team learns."""
+    if not team.strategy:
+        return model.predict_on_batch
+    import tensorflow as tf
+
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+
+
+def predict(forward, examples, settings):
+    """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits."""
+    texts, length = settings.per_device_eval_batch_size, settings.max_seq_length
+    batches = by_length(examples.lengths, texts)
+    with memory_errors_explained(texts, length, "--per_device_eval_batch_size"):
+        sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, length))) for rows in batches])
+    logits = np.empty_like(sorted_logits)
+    logits[np.concatenate(batches)] = sorted_logits
+    return logits
+
+
+def evaluation_of(examples, settings, metric):
+    """The function that `fit` wants, for a classifier, these Examples and one of metrics.METRICS.
+
+    Its accuracy is that of training batches: where several labels may hold, the share of right decisions.
+    """
+
+    def evaluate(forward):
+        logits, labels = predict(forward, examples, settings), examples.labels
+        predicted = decided(logits, several=labels.ndim == 2)
+        return {
+            "loss": float(cross_entropies(logits, labels).mean()),
+            "accuracy": float((predicted == labels).mean()),
+        } | ({} if metric == "accuracy" else {metric: score(metric, predicted, labels)})
+
+    return evaluate
+
+
+def evaluation_of_gaps(batches):
+    """The function that `fit` wants, for a MaskedLanguageModel: of one epoch of MaskedBatches, with always the same
+    gaps, the mean cross-entropy and the share guessed right.
+    """
+
+    def evaluate(forward):
+        losses, right = [], []
+        for _, (inputs, labels) in zip(range(batches.steps_per_epoch), batches.stream()):
+            logits, is_gap = np.asarray(forward(inputs)), labels != NO_PLACE
+            logits, labels = logits[is_gap], labels[is_gap]
+            losses.append(cross_entropies(logits, labels))
+            right.append(logits.argmax(axis=1) == labels)
+        losses, right = np.concatenate(losses), np.concatenate(right)
+        if not len(losses):
+            raise UserError("the held-out texts have no word that the tokenizer knows: no gap can be made")
+        return {"loss": float(losses.mean()), "accuracy": float(right.mean())}
+
+    return evaluate
+
+
+@contextlib.contextmanager
+def memory_errors_explained(texts, tokens, flag):
+    """Says what to lower where the device's memory is too small. flag: of the number of texts."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"the device's memory is too small for {texts} texts of {tokens} tokens: lower {flag} or --max_seq_length"
+        ) from error

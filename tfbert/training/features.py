@@ -1,0 +1,92 @@
+"""Logistic regression on an encoder's vectors, put into the classifier's head.
+
+The encoder stays as it is: one pass over the texts is all it does. As in Alammar 2019, A Visual Guide to Using BERT for
+the First Time; logistic regression is a linear layer, so the fitted one is the head of an ordinary SequenceClassifier.
+"""
+
+import time
+
+import keras
+import numpy as np
+
+from tfbert.common.errors import UserError
+from tfbert.training.evaluating import evaluation_of, predict
+from tfbert.training.runs import Run
+
+STRENGTHS = np.logspace(-4, 2, 7)  # C of the regularization, chosen by cross-validation
+FOLDS = 5
+
+
+class Vectors(keras.Model):
+    """What a SequenceClassifier's head classifies: float32 (B, D)."""
+
+    def __init__(self, classifier):
+        super().__init__()
+        self.classifier = classifier
+
+    def call(self, inputs):
+        return self.classifier.pooled(inputs)
+
+
+def fit_features(job, model, seed):
+    """Leaves the encoder as it is and fits the head by logistic regression: a Run."""
+    started = time.perf_counter()
+    model.compile(jit_compile=False)
+    strengths = fit_head(model, job.train, job.settings, seed)
+    seconds = time.perf_counter() - started
+    scores = evaluation_of(job.validation, job.settings, job.metric)(model.predict_on_batch)
+    return Run(seed, model.get_weights(), scores[job.metric], seconds, strengths=strengths)
+
+
+def fit_head(model, examples, settings, seed):
+    """Fits the head of a SequenceClassifier, whose encoder stays, to Examples. Returns the C of each regression."""
+    vectors = Vectors(model)
+    vectors.compile(jit_compile=False)
+    features = predict(vectors.predict_on_batch, examples, settings)
+    balanced = settings.class_weights == "balanced"
+    kernel, bias, strengths = fit(features, examples.labels, seed, list(model.config.id2label.values()), balanced)
+    model.classifier.kernel.assign(kernel)
+    model.classifier.bias.assign(bias)
+    return strengths
+
+
+def fit(features, labels, seed, label_names, balanced=False):
+    """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
+
+    features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); balanced: whether all labels
+    weigh the same. Returns kernel, float32 (D, L), and bias, float32 (L,), for the features as they are, and the C of
+    each regression, None where it was not chosen. Raises UserError where a label holds for no text or for all.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(features)
+    scaled = scaler.transform(features)
+    shares = (labels if labels.ndim == 2 else labels[:, None] == np.arange(len(label_names))).mean(axis=0)
+    if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
+        raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
+    columns = (labels.T if labels.ndim == 2 else labels[None]).astype(int)
+    fitted = [regression(scaled, column, seed, balanced) for column in columns]
+    kernel = np.concatenate([each.coef_ for each in fitted])
+    bias = np.concatenate([each.intercept_ for each in fitted])
+    if labels.ndim == 1 and len(kernel) == 1:  # two labels: half of the difference for each
+        kernel, bias = np.concatenate([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
+    bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
+    strengths = [None if is_rare(column) else each.C for column, each in zip(columns, fitted)]
+    return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths
+
+
+def is_rare(labels):
+    """Whether a label is too rare for cross-validation. labels: int (N,)."""
+    return np.bincount(labels).min() < FOLDS
+
+
+def regression(features, labels, seed, balanced):
+    """A fitted LogisticRegression; where a label is too rare for folds, with scikit-learn's own C."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    model = LogisticRegression(max_iter=1000, class_weight="balanced" if balanced else None)
+    if is_rare(labels):
+        return model.fit(features, labels)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    return GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=folds).fit(features, labels).best_estimator_

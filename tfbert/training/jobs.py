@@ -1,0 +1,186 @@
+"""A training job: what train.py's settings lead to, checked, completed and tokenized before TensorFlow has work."""
+
+import contextlib
+import shlex
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+from tfbert.common.console import say
+from tfbert.common.errors import UserError
+from tfbert.common.settings import command_of
+from tfbert.common.timing import Stopwatch
+from tfbert.data.batches import Examples, TrainBatches
+from tfbert.data.labels import balanced_weights, shares_of_labels
+from tfbert.data.sources import find_dataset, find_encoder
+from tfbert.data.splits import keys_of, load_splits
+from tfbert.data.tasks import MULTI_LABEL, chosen_task
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.model import configs, scratch
+from tfbert.model.folders import load_tokenizer
+from tfbert.training.checks import check_places, check_settings, check_team
+from tfbert.training.device import find_device
+from tfbert.training.outputs import results_paths
+from tfbert.training.pretraining import read_pretraining
+from tfbert.training.settings import TrainSettings
+from tfbert.training.sizes import choose_size
+from tfbert.training.team import find_cluster
+
+
+@dataclass
+class Job:
+    """What is to be done, with what: the settings and all that they led to."""
+
+    settings: TrainSettings
+    command: str
+    started: str
+    stopwatch: Stopwatch
+    task: object
+    encoder: object  # sources.Source, as data
+    data: object
+    device: object
+    size: str  # what the device decided, in words
+    pretraining: dict | None
+    splits: object
+    tokenizer: object
+    config: dict  # config.json of the classifier
+    train: Examples
+    validation: Examples
+    test: Examples
+    weights_line: str = ""
+
+    @property
+    def several(self):
+        """Whether several labels may hold."""
+        return self.splits.problem_type == MULTI_LABEL
+
+    @property
+    def metric(self):
+        return "f1_micro" if self.several else self.task.metric
+
+    @property
+    def encoder_name(self):
+        """In words, with what pretrain.py did to it."""
+        done = self.pretraining
+        return f"{done['model']} after masked language modelling" if done else self.encoder.name
+
+    @property
+    def plots_dir(self):
+        return results_paths(self.settings.output_dir)[0]
+
+    @property
+    def report_path(self):
+        return results_paths(self.settings.output_dir)[1]
+
+    @property
+    def infer_command(self):
+        """How infer.py is called with the result."""
+        folder = self.settings.output_dir
+        words = [] if folder == "output" else ["--model_dir", shlex.quote(folder)]
+        texts = 2 if "text_pair" in self.splits.train.column_names else 1
+        return " ".join(["python infer.py", *words, *[f'"{self.task.example}"'] * texts])
+
+    def batches(self, seed):
+        size = self.settings.per_device_train_batch_size * self.device.team.size
+        return TrainBatches(self.train, size, self.settings.max_seq_length, seed)
+
+    @property
+    def class_weights(self):
+        """Factors of the loss, float32 (L,), or None."""
+        if self.settings.class_weights == "balanced":
+            return balanced_weights(self.train.labels, len(self.splits.label_names))
+        return None
+
+    def some_texts(self):
+        """The model's inputs for a few held-out texts."""
+        return self.validation.batch(range(min(8, len(self.validation))), self.settings.max_seq_length)
+
+    @property
+    def total_steps(self):
+        batches = self.batches(self.settings.seed)
+        return batches.steps(self.settings.num_train_epochs, self.settings.gradient_accumulation_steps)
+
+
+@contextlib.contextmanager
+def prepare(settings, argv=None):
+    """The Job: finds encoder, data and device, says so, and tokenizes. What is temporary goes when the block ends.
+
+    argv: the words that gave the settings; None: those of the command line.
+    """
+    with contextlib.ExitStack() as stack:
+        yield new_job(settings, sys.argv[1:] if argv is None else argv, stack)
+
+
+def new_job(settings, arguments, stack):
+    """As prepare. stack: an ExitStack for what is temporary."""
+    started, stopwatch = time.strftime("%Y-%m-%d %H:%M"), Stopwatch()
+    task, cluster = chosen_task(settings), find_cluster()
+    check_settings(settings)
+    if cluster.is_chief:
+        check_places(settings)
+    with stopwatch("finding model and data"):
+        data = find_dataset(task, settings)
+        encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path)
+        config = configs.read_encoder_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
+        pretraining = read_pretraining(encoder.folder) if encoder else None
+    with stopwatch("starting TensorFlow"):
+        device = find_device(settings.precision, settings.xla, cluster)
+    check_team(settings, device.team)
+    size = choose_size(settings, task, device, configs.model_config(config, encoder.folder if encoder else "new"))
+    say("Task", f"{task.name}: {task.title}")
+    say("Device", device.in_words)
+    say("Data", data.description)
+    with stopwatch("tokenizing"):
+        splits = load_splits(task, data, settings)
+        if pretraining and splits.test_is_drawn and pretraining["dataset"] == data.name:
+            if pretraining["seed"] != settings.seed:
+                splits.notes.append(
+                    f"pretrain.py drew with --seed {pretraining['seed']}, so it has read texts that are tested on here"
+                )
+        if not encoder:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
+            config = configs.read_encoder_config(encoder.folder)
+        say("Encoder", encoder.description)
+        say("Job", size)
+        if device.hint:
+            say("Hint", device.hint)
+        tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config)
+        text_encoder = TextEncoder(
+            tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation, settings.head_share
+        )
+        pair = "text_pair" in splits.train.column_names
+        job = Job(
+            settings, command_of("train.py", arguments), started, stopwatch, task, encoder, data, device,
+            size, pretraining, splits, tokenizer,
+            configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pair),
+            Examples.tokenized(splits.train, text_encoder, "tokenizing train", device.xla),
+            Examples.tokenized(splits.validation, text_encoder, "tokenizing validation", device.xla),
+            Examples.tokenized(splits.test, text_encoder, "tokenizing test", device.xla),
+        )  # fmt: skip
+    if job.several and settings.class_weights == "balanced":
+        raise UserError("--class_weights balanced is for tasks with one label a text")
+    if not task.is_own:
+        job.config["tfbert"]["example"] = task.example
+    describe(job)
+    return job
+
+
+def describe(job):
+    """Says what there is to learn from."""
+    settings, splits = job.settings, job.splits
+    origin = "from --validation_file" if settings.validation_file else "held out of train"
+    say("Texts", f"{len(job.train):,} to train, {len(job.validation):,} {origin}, {len(job.test):,} to test")
+    shares = shares_of_labels(splits.train, splits.label_names)
+    named = [f"{name} {share:.0%}" for name, share in zip(splits.label_names, shares)]
+    say("Labels", ", ".join(named[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else ""))
+    if not job.several and shares.max() > 4 * shares.min() and settings.class_weights == "none":
+        say("Hint", "labels differ much in number: --class_weights balanced gives all the same weight")
+    for note in splits.notes:
+        say("Note", note)
+    if settings.method == "finetune":
+        batches = job.batches(settings.seed)
+        say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
+        seeds = f", with {settings.seeds} seeds" * (settings.seeds > 1)
+        say("Steps", f"{job.total_steps:,} of {batches.batch_size} {job.task.unit}{seeds}")

@@ -1,0 +1,140 @@
+"""What can be set in train.py and pretrain.py, in four groups: what to learn, how, on what, and what to write."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from tfbert.common.settings import option
+from tfbert.data.tokenizing import TRUNCATIONS
+from tfbert.model.configs import POOLINGS
+from tfbert.model.scratch import SCRATCH
+
+what = partial(option, group="what to learn")
+how = partial(option, group="how it learns")
+machine = partial(option, group="how it runs")
+written = partial(option, group="what is written")
+
+
+@dataclass
+class RunSettings:
+    """What train.py and pretrain.py have in common; None is filled in by the job's size and the encoder's width."""
+
+    LASTING = ("max_seq_length", "num_train_epochs", "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm",
+               "hidden_dropout", "attention_dropout", "layerwise_lr_decay", "gradient_accumulation_steps",
+               "load_best_model_at_end", "metric_for_best_model",
+               "early_stopping_patience")  # fmt: skip  # the same when a run is resumed
+
+    task_name: str = what("imdb", "the task: imdb, sst2, sst2_tutorial, cola or emotions")
+    model_name_or_path: str | None = what(None, "a folder or a Hub id; default google-bert/bert-base-uncased")
+    dataset_name: str | None = what(None, "a folder or a Hub id; default: the task's data set on the Hub")
+    data_dir: str | None = what(None, "a folder with the task's files as their authors publish them")
+    train_file: str | None = what(None, "your own data: a .csv, .tsv, .jsonl or .parquet file")
+    validation_file: str | None = what(None, "for the curves, in place of a part held out of train")
+    test_file: str | None = what(None, "in place of a fifth of --train_file")
+    text_column: str | None = what(None, "of your own data; default text")
+    text_pair_column: str | None = what(None, "of your own data, where a label is that of two texts")
+    label_column: str | None = what(
+        None, "of your own data; default label; several columns of zeros and ones with commas between them"
+    )
+    label_separator: str | None = what(None, "of your own data: what stands between the labels of one cell", blank=True)
+    max_train_samples: int | None = what(None, "train on this many texts, drawn by --seed", at_least=8)
+    validation_samples: int | None = what(None, "held out of train for the curves; default: 1 in 25", at_least=2)
+    max_seq_length: int | None = what(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
+
+    num_train_epochs: float | None = how(None, "passes over the texts; default: as the Job line says", above=0)
+    per_device_train_batch_size: int | None = how(None, "texts in a step; default 32 on a GPU, else 16", at_least=1)
+    learning_rate: float | None = how(
+        None, "peak of the schedule; default 2e-5, narrow encoders 1e-4, new ones 3e-4", above=0
+    )
+    warmup_ratio: float = how(
+        0.1, "share of the steps in which the rate rises (Devlin et al. 2018)", at_least=0, below=1
+    )
+    weight_decay: float = how(0.01, "AdamW's decay (Devlin et al. 2018); none on bias and LayerNorm", at_least=0)
+    max_grad_norm: float = how(1.0, "gradients are scaled down to this global norm", above=0)
+    hidden_dropout: float | None = how(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
+    attention_dropout: float = how(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
+    layerwise_lr_decay: float = how(
+        1.0,
+        "factor of the rate from a layer to the one below; 0.95 in Sun et al. 2019, 0.8 in ELECTRA",
+        above=0,
+        at_most=1,
+    )
+    gradient_accumulation_steps: int = how(1, "steps whose gradients make one update", at_least=1)
+    load_best_model_at_end: bool = how(False, "keep the weights of the best validation, not the last ones")
+    metric_for_best_model: str = how(
+        "loss",
+        "what the best validation has: the lowest loss, or the task's highest metric",
+        choices=("loss", "metric"),
+    )
+    early_stopping_patience: int | None = how(
+        None, "end after this many validations without a better one, and keep the best weights", at_least=1
+    )
+    seed: int = how(42, "of samples, order, dropout and new weights", at_least=0, at_most=2**32 - 1)
+
+    precision: str = machine("auto", "arithmetic", choices=("auto", "float32", "bfloat16", "float16"))
+    xla: str = machine("auto", "compile whole steps with XLA: on for one GPU, else off", choices=("auto", "on", "off"))
+    logging_steps: int = machine(10, "steps between progress lines", at_least=1)
+    eval_steps: int | None = machine(None, "steps between validations; default: five in a run", at_least=1)
+    save_steps: int | None = machine(None, "steps between checkpoints; default: as validations", at_least=1)
+    resume_from_checkpoint: str | None = machine(None, "'last', or a checkpoint folder")
+
+    output_dir: str = written("output", "model, tokenizer, metrics and checkpoints")
+    overwrite_output_dir: bool = written(False, "replace the model that stands in output_dir")
+
+
+@dataclass
+class TrainSettings(RunSettings):
+    """Fine-tune a BERT-family encoder on a text classification task."""
+
+    LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights",
+               "average_seeds")  # fmt: skip
+
+    from_scratch: str | None = what(
+        None,
+        "a new BERT and its vocabulary, from the task's texts alone; without a value: small",
+        SCRATCH,
+        const="small",
+    )
+    max_eval_samples: int | None = what(None, "test on this many texts, drawn by --seed", at_least=2)
+    truncation: str = what("head+tail", "what a long text keeps", choices=TRUNCATIONS)
+    head_share: float = what(0.25, "what the head gets of head+tail; Sun et al. 2019: a quarter", at_least=0, at_most=1)
+
+    method: str = how(
+        "finetune",
+        "features: the encoder stays as it is, and logistic regression learns from its vectors",
+        choices=("finetune", "features"),
+    )
+    pooling: str | None = how(
+        None,
+        "what is classified: the first token through the encoder's pooler; it as it is; the mean of all; "
+        "default pooler, with --method features first",
+        choices=POOLINGS,
+    )
+    label_smoothing: float = how(
+        0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1
+    )
+    class_weights: str = how("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
+    seeds: int = how(1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1)
+    average_seeds: bool = how(
+        False, "with --seeds: the average of the runs' weights is saved, a model soup (Wortsman et al. 2022)"
+    )
+
+    per_device_eval_batch_size: int = machine(64, "texts in one evaluation batch", at_least=1, at_most=65536)
+
+    excerpt_words: int = written(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
+
+
+@dataclass
+class PretrainSettings(RunSettings):
+    """Go on with an encoder's masked language modelling on a task's own texts, without their labels."""
+
+    LASTING = (*RunSettings.LASTING, "mlm_probability")
+
+    unsupervised: bool = what(False, "use the data set's unsupervised split too")
+    learning_rate: float | None = how(None, "peak of the schedule; default 5e-5, narrow encoders 5e-4", above=0)
+    mlm_probability: float = how(
+        0.3,
+        "share of the tokens that are to be guessed; 0.15 in Devlin et al. 2018, 0.4 in Wettig et al. 2022",
+        above=0,
+        below=1,
+    )
+    output_dir: str = written("pretrained", "the encoder and its tokenizer, and checkpoints")

@@ -1,0 +1,70 @@
+"""How large a job is: what the command line leaves open, and how long it will take."""
+
+from tfbert.common.errors import UserError
+from tfbert.training.device import matmul_rate
+
+FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout")
+
+
+def fill_in(settings, chosen, max_length):
+    """Gives `chosen` to what the command line left open, and returns what it gave.
+
+    Raises UserError where max_seq_length is then more than the encoder's max_length.
+    """
+    chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+    if settings.max_seq_length > max_length:
+        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {max_length} tokens")
+    return chosen
+
+
+def choose_size(settings, task, device, config):
+    """Fills in what the command line left open, by task, device and the encoder's width; returns it in words."""
+    small = config.hidden_size <= 512
+    chosen = {
+        "learning_rate": 1e-4 if small else 2e-5,
+        "num_train_epochs": task.epochs,
+        "per_device_train_batch_size": 32 if device.is_gpu else 16,
+        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
+        "pooling": "first" if settings.method == "features" else "pooler",
+    }
+    if settings.from_scratch:
+        chosen |= {"learning_rate": 3e-4, "num_train_epochs": 20.0}
+    if task.is_long and not device.is_gpu:
+        chosen |= {"num_train_epochs": 1.0, "max_train_samples": 8000 if small else 2000}
+        chosen |= {"max_eval_samples": 2000 if small else 1000}
+        if (settings.num_train_epochs or 1.0) <= 1.0:  # needs no dropout, whose random numbers take a tenth of the time
+            chosen["hidden_dropout"] = 0.0
+    if settings.method == "features":
+        chosen = {name: value for name, value in chosen.items() if name not in FOR_FINE_TUNING}
+    chosen = fill_in(settings, chosen, config.max_length)
+    flags = " ".join(f"--{name} {value}" for name, value in chosen.items())
+    if "max_train_samples" in chosen:
+        return f"quick, as there is no GPU: {flags}"
+    return f"by default {flags}" if flags else "as the command says"
+
+
+def choose_pretraining_size(settings, device, config):
+    """Fills in what the command line of pretrain.py left open."""
+    chosen = {
+        "learning_rate": 5e-4 if config.hidden_size <= 512 else 5e-5,
+        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
+        "num_train_epochs": 3.0 if device.is_gpu else 1.0,
+        "per_device_train_batch_size": 32 if device.is_gpu else 16,
+        "hidden_dropout": 0.0 if not device.is_gpu else None,
+    }
+    fill_in(settings, chosen, config.max_length)
+
+
+def expected_duration(job, config):
+    """In words, from the count of floating-point operations and the speed of a matrix product on this device."""
+    width, inner, team = config.hidden_size, config.intermediate_size, job.device.team
+    batches = job.batches(job.settings.seed)
+    per_token = 2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner)
+    epoch_tokens = batches.tokens()[1]
+    forward = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())
+    tokens = 3 * epoch_tokens * job.total_steps / batches.steps_per_epoch / team.size + forward
+    tokens *= job.settings.seeds
+    rate = 0.45 * matmul_rate(job.device.precision)  # the share of it that training reaches
+    return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"

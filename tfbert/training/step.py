@@ -1,0 +1,82 @@
+"""One training step, from a batch to new weights: forward pass, loss, backward pass, update.
+
+Keras's `fit` calls `train_step` for every batch, and so does `distribution.fit`, on each device with its part of one.
+The forward pass is in model/modeling.py, the update in optimizer.py, the losses are below.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+from tfbert.data.masking import NO_PLACE
+from tfbert.data.tasks import MULTI_LABEL
+from tfbert.training.optimizer import new_optimizer
+
+
+def train_step(model, batch):
+    """Changes the model's weights by one batch; returns the loss and accuracy since they were reset, a dict.
+
+    batch: inputs, a dict of int32 (B, S), and labels, of which each has one loss. For TensorFlow; on JAX, Keras's own
+    step does the same, where jax.value_and_grad stands for the tape.
+    """
+    import tensorflow as tf
+
+    inputs, labels = batch[:2]
+    with tf.GradientTape() as tape:  # remembers what is computed from the weights
+        logits = model(inputs, training=True)  # forward pass
+        loss = model.compute_loss(inputs, labels, logits)  # the mean over all texts of the step
+        scaled = model.optimizer.scale_loss(loss)  # for float16, in which small gradients would become zero
+    gradients = tape.gradient(scaled, model.trainable_weights)  # backward pass
+    model.optimizer.apply_gradients(zip(gradients, model.trainable_weights))  # update
+
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    model.metrics[0].update_state(loss * devices)  # each has its share of the mean
+    return model.compute_metrics(inputs, labels, logits)
+
+
+def compile_step(model, optimizer, loss, accuracy, xla):
+    """Makes train_step, with this optimizer, loss and accuracy, what Keras's `fit` and `train_on_batch` run."""
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
+    if keras.backend.backend() == "tensorflow":
+        model.train_step = functools.partial(train_step, model)
+
+
+def compile_classifier(model, settings, total_steps, xla, class_weights=None):
+    """For a SequenceClassifier. class_weights: float (L,), factors of the loss, or None."""
+    if model.config.problem_type == MULTI_LABEL:
+        accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
+        loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    else:
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights)
+    compile_step(model, new_optimizer(model, settings, total_steps), loss, accuracy, xla)
+
+
+def classifier_loss(num_labels, smoothing=0.0, class_weights=None):
+    """Cross-entropy of labels, int (B,), and logits, float (B, L): float (B,).
+
+    smoothing: the share of the target that goes to all labels alike (Szegedy et al. 2016, arXiv:1512.00567, section
+    7). class_weights: as in compile_classifier.
+    """
+
+    def loss(labels, logits):
+        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        targets = ops.one_hot(labels, num_labels) * (1 - smoothing) + smoothing / num_labels
+        losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
+        return losses if class_weights is None else losses * ops.take(class_weights, labels)
+
+    return loss
+
+
+def compile_masked_lm(model, settings, total_steps, xla):
+    """For a MaskedLanguageModel: cross-entropy and accuracy of the gaps."""
+
+    def accuracy_of_gaps(labels, logits):
+        right = ops.equal(ops.cast(labels, "int32"), ops.cast(ops.argmax(logits, axis=-1), "int32"))
+        is_gap = ops.not_equal(ops.cast(labels, "int32"), NO_PLACE)
+        return ops.sum(ops.cast(right, "float32")) / ops.maximum(ops.sum(ops.cast(is_gap, "float32")), 1.0)
+
+    accuracy = keras.metrics.MeanMetricWrapper(accuracy_of_gaps, name="accuracy")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=NO_PLACE)
+    compile_step(model, new_optimizer(model, settings, total_steps), loss, accuracy, xla)
