@@ -9,14 +9,45 @@ ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
 ENCODERS = ["tiny_bert", "tiny_distilbert", "tiny_roberta", "tiny_electra", "tiny_mpnet", "tiny_albert"]
 sys.path.insert(0, str(ROOT))
+for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+    os.environ[variable] = "1"  # tiny models gain nothing from threads, and another process uses the other cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the Hub; those of the Hub's failures start their own processes
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="tfbert-tests-")
 
 import pytest
+from filelock import FileLock
 
 from tfbert.model.backend import load_keras
 
 load_keras()
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]  # as two devices, for test_distribution.py
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """All tests run on all cores; those that are named run in this process, where a debugger can look."""
+    if config.args_source is config.ArgsSource.ARGS:
+        return 0
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 8)
+
+
+def made_once(tmp_path_factory, name, make):
+    """The folder that make(folder) fills, the same for all processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / name
+    with FileLock(base / f"{name}.lock"):
+        if not folder.exists():
+            making = base / f"{name}.making"
+            make(making)
+            making.rename(folder)
+    return folder
+
 
 GOOD = "good great wonderful lovely brilliant moving funny charming perfect superb".split()
 BAD = "bad awful terrible boring dull clumsy weak annoying empty dreadful".split()
@@ -45,12 +76,14 @@ def dataset_folder(tmp_path_factory):
     """A data set as --dataset_name takes it: train.parquet with 320 reviews and test.parquet with 100."""
     from datasets import ClassLabel, Dataset, Features, Value
 
-    folder = tmp_path_factory.mktemp("reviews")
-    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
-    for split, count, seed in (("train", 320, 1), ("test", 100, 2)):
-        texts, labels = reviews(count, seed)
-        Dataset.from_dict({"text": texts, "label": labels}, features).to_parquet(folder / f"{split}.parquet")
-    return folder
+    def make(folder):
+        folder.mkdir()
+        features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+        for split, count, seed in (("train", 320, 1), ("test", 100, 2)):
+            texts, labels = reviews(count, seed)
+            Dataset.from_dict({"text": texts, "label": labels}, features).to_parquet(folder / f"{split}.parquet")
+
+    return made_once(tmp_path_factory, "reviews", make)
 
 
 @pytest.fixture
@@ -59,22 +92,27 @@ def tiny_bert(tmp_path):
     return shutil.copytree(FIXTURES / "tiny_bert", tmp_path / "tiny_bert")
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """train.py draws nothing: for tests of other things, as seven pictures take as long as the training."""
+    monkeypatch.setattr("tfbert.report.record.write_plots", lambda folder, record: None)
+
+
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory):
     """A tiny BERT with fresh weights, which learns fast; the fixtures' weights are drawn too wide for that."""
-    import keras
-
     from tfbert.model.configs import read_config
     from tfbert.model.folders import load_tokenizer, new_classifier, save_classifier
     from tfbert.model.weights import get_weights
 
-    folder = tmp_path_factory.mktemp("untrained")
-    config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}
-    keras.utils.set_random_seed(3)
-    save_classifier(
-        folder, get_weights(new_classifier(config)), config, load_tokenizer(FIXTURES / "tiny_bert", 64, config)
-    )
-    return folder
+    def make(folder):
+        folder.mkdir()
+        config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}
+        keras.utils.set_random_seed(3)
+        tokenizer = load_tokenizer(FIXTURES / "tiny_bert", 64, config)
+        save_classifier(folder, get_weights(new_classifier(config)), config, tokenizer)
+
+    return made_once(tmp_path_factory, "untrained", make)
 
 
 @pytest.fixture(scope="session")
@@ -82,12 +120,13 @@ def trained(untrained, dataset_folder, tmp_path_factory):
     """The folder of one run of train.py over the tiny BERT."""
     import train
 
-    output = tmp_path_factory.mktemp("trained") / "model"
-    arguments = [
-        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
-        "--max_seq_length", 64, "--num_train_epochs", 6, "--learning_rate", 0.005, "--hidden_dropout", 0, "--validation_samples", 40,
-        "--per_device_train_batch_size", 16, "--precision", "float32", "--max_train_samples", 280,
-        "--max_eval_samples", 100,
-    ]  # fmt: skip
-    assert train.main([str(argument) for argument in arguments]) is None
-    return output
+    def make(folder):
+        arguments = [
+            "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", folder,
+            "--max_seq_length", 64, "--num_train_epochs", 6, "--learning_rate", 0.005, "--hidden_dropout", 0, "--validation_samples", 40,
+            "--per_device_train_batch_size", 16, "--precision", "float32", "--max_train_samples", 280,
+            "--max_eval_samples", 100,
+        ]  # fmt: skip
+        assert train.main([str(argument) for argument in arguments]) is None
+
+    return made_once(tmp_path_factory, "trained", make)

@@ -10,44 +10,38 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+import train
 from tfbert.common.errors import UserError
-from tfbert.training.team import Cluster, find_cluster
+from tfbert.training import device
+from tfbert.training.team import Cluster, Team, find_cluster
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
-
-TWO_CPUS = """
-import sys
-from tfbert.model.backend import load_keras
-load_keras()
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-from tfbert.training import device
-device.join = lambda cluster, devices: device.Team(strategy)
-import train
-train.main(sys.argv[1:])
-"""
-
 
 @pytest.fixture
 def arguments(untrained, dataset_folder):
     return [
-        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--max_seq_length", 64,
+        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--max_seq_length", 32,
         "--num_train_epochs", 6, "--learning_rate", 0.005, "--validation_samples", 40, "--precision", "float32",
         "--hidden_dropout", 0, "--max_train_samples", 160, "--max_eval_samples", 40, "--logging_steps", 2,
     ]  # fmt: skip
 
 
-def start(output, arguments, batch_size, program=("train.py",), config=None):
-    command = [*program, *arguments, "--output_dir", output, "--per_device_train_batch_size", batch_size]
+def here(output, arguments, batch_size):
+    """Trains in this process."""
+    more = ["--output_dir", output, "--per_device_train_batch_size", batch_size]
+    assert train.main([str(each) for each in [*arguments, *more]]) is None
+
+
+def start(output, arguments, batch_size, config):
+    """Trains in a process of its own."""
+    command = ["train.py", *arguments, "--output_dir", output, "--per_device_train_batch_size", batch_size]
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | ({"TF_CONFIG": json.dumps(config)} if config else {}),
+        env=os.environ | {"TF_CONFIG": json.dumps(config)},
     )
 
 
@@ -58,7 +52,7 @@ def two_workers(folder, arguments, batch_size):
         each.close()
     return [
         start(folder / f"worker{number}", arguments, batch_size,
-              config={"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}})
+              {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}})
         for number in range(2)
     ]  # fmt: skip
 
@@ -82,15 +76,21 @@ def alone(tmp_path_factory):
 
 def losses_alone(alone, arguments):
     if "losses" not in alone:
-        finish(start(alone["folder"], arguments, 16))
+        here(alone["folder"], arguments, 16)
         alone["losses"] = losses(alone["folder"])
         assert len(alone["losses"]) == 35 and alone["losses"][-1] < 0.6 * alone["losses"][0]
     return alone["losses"]
 
 
-def test_two_devices_train_as_one_does(arguments, alone, tmp_path):
-    out = finish(start(tmp_path / "model", arguments, 8, ("-c", TWO_CPUS)))
-    assert "60 of 16 reviews" in out
+@pytest.mark.usefixtures("no_pictures")
+def test_two_devices_train_as_one_does(arguments, alone, tmp_path, monkeypatch, capsys):
+    import tensorflow as tf
+
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    monkeypatch.setattr(device, "join", lambda cluster, devices: Team(strategy))
+    here(tmp_path / "model", arguments, 8)
+    monkeypatch.undo()
+    assert "60 of 16 reviews" in capsys.readouterr().out
     np.testing.assert_allclose(losses(tmp_path / "model"), losses_alone(alone, arguments), rtol=5e-3, atol=1e-3)
 
 

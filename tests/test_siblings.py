@@ -169,6 +169,7 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     np.testing.assert_allclose(softmax(features @ kernel + bias), expected, atol=2e-3)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_features_weigh_labels_alike_where_asked(untrained, tmp_path):
     texts, labels = reviews(400, 6)
     rows = [[text, "praise" if label else "blame"] for n, (text, label) in enumerate(zip(texts, labels))
@@ -183,6 +184,7 @@ def test_features_weigh_labels_alike_where_asked(untrained, tmp_path):
     assert recalls[1] > recalls[0]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_features_of_several_labels(untrained, tmp_path):
     texts, labels = reviews(200, 6)
     rows = [[text, 1 - label, label] for text, label in zip(texts, labels)]
@@ -192,6 +194,7 @@ def test_features_of_several_labels(untrained, tmp_path):
     assert metrics["f1_micro"] > 0.8
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_bert_from_scratch_learns_its_own_vocabulary(dataset_folder, tmp_path, monkeypatch):
     from tfbert.model import scratch
 

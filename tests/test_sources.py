@@ -2,6 +2,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -168,7 +169,8 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body[:20_000] if cut else body)
             if cut:
                 self.wfile.flush()
-                self.connection.close()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
 
     def log_message(self, *arguments):
         pass
@@ -180,7 +182,8 @@ def ask_hub(manner, tmp_path, name="someone/model"):
     server.manner, server.daemon_threads = manner, True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = (
-        "import sys; from tfbert.common.errors import run; from tfbert.data.sources import find_encoder\n"
+        "import sys, time; from tfbert.common.errors import run; from tfbert.data.sources import find_encoder\n"
+        "time.sleep = lambda seconds: None\n"  # the Hub's client waits ever longer before it tries again
         "sys.exit(run(lambda: print(find_encoder(sys.argv[1]).description)))"
     )
     environment = os.environ | {

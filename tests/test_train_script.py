@@ -122,6 +122,7 @@ def test_a_head_without_a_pooler_is_exported_and_saved(pooling, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tiny_roberta", "tiny_mpnet", "tiny_albert"])
+@pytest.mark.usefixtures("no_pictures")
 def test_other_encoders_are_trained_and_used(name, dataset_folder, tmp_path, capsys):
     output = tmp_path / "model"
     arguments = ["--model_name_or_path", FIXTURES / name, "--dataset_name", dataset_folder, "--output_dir", output,
@@ -133,6 +134,7 @@ def test_other_encoders_are_trained_and_used(name, dataset_folder, tmp_path, cap
     assert "Label:  " in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_folder, tmp_path):
     output = tmp_path / "model"
     arguments = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
@@ -150,6 +152,7 @@ def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_f
     assert not (output / "checkpoints").exists()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_average_of_several_seeds_is_saved(untrained, dataset_folder, tmp_path, monkeypatch, capsys):
     heads, runs, learn, new_model = [], [], train.learn, models.new_model
 
@@ -185,6 +188,7 @@ def started(folder, untrained, dataset_folder, *more):
     return [str(value) for value in values]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_interrupted_job_of_several_seeds_ends_as_one_that_was_not(untrained, dataset_folder, tmp_path, monkeypatch):
     more = ["--seeds", 2, "--average_seeds", "--num_train_epochs", 1]
     assert train.main(started(tmp_path / "whole", untrained, dataset_folder, *more)) is None
@@ -208,6 +212,7 @@ def test_an_interrupted_job_of_several_seeds_ends_as_one_that_was_not(untrained,
         assert begun in (tmp_path / name / "training_report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_interrupted_run_leaves_a_finished_model_alone(
     trained, untrained, dataset_folder, tmp_path, monkeypatch, capsys
 ):
@@ -229,6 +234,7 @@ def test_an_interrupted_run_leaves_a_finished_model_alone(
     assert (folder / "tf_model.h5").read_bytes() != before["tf_model.h5"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_starting_again_removes_the_checkpoints_of_before(untrained, dataset_folder, tmp_path):
     old = tmp_path / "model/checkpoints/seed-43/step-00000003"
     old.mkdir(parents=True)
@@ -254,6 +260,7 @@ def test_seeds_that_cannot_be_are_refused_at_once(arguments, message, untrained,
     assert checkpoint.exists()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_only_what_train_py_wrote_is_removed(untrained, dataset_folder, tmp_path):
     mine = tmp_path / "model/checkpoints/mine/epoch3"
     old = tmp_path / "model/checkpoints/seed-7/step-00000003"
