@@ -19,15 +19,19 @@ from filelock import FileLock
 
 from tfbert.model.backend import load_keras
 
-load_keras()
-import keras
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+def pytest_sessionstart(session):
+    """Imports Keras where tests run: not in the process that hands them to others."""
+    if session.config.getoption("dist", "no") != "no" and not hasattr(session.config, "workerinput"):
+        return
+    load_keras()
+    import keras
 
-    cpu = tf.config.list_physical_devices("CPU")[0]  # as two devices, for test_distribution.py
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
+        cpu = tf.config.list_physical_devices("CPU")[0]  # as two devices, for test_distribution.py
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 def pytest_xdist_auto_num_workers(config):
     """All tests run on all cores; those that are named run in this process, where a debugger can look."""
@@ -101,6 +105,8 @@ def no_pictures(monkeypatch):
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory):
     """A tiny BERT with fresh weights, which learns fast; the fixtures' weights are drawn too wide for that."""
+    import keras
+
     from tfbert.model.configs import read_config
     from tfbert.model.folders import load_tokenizer, new_classifier, save_classifier
     from tfbert.model.weights import get_weights

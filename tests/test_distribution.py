@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 @pytest.fixture
 def arguments(untrained, dataset_folder):
     return [
-        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--max_seq_length", 32,
+        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--max_seq_length", 16,
         "--num_train_epochs", 6, "--learning_rate", 0.005, "--validation_samples", 40, "--precision", "float32",
         "--hidden_dropout", 0, "--max_train_samples", 160, "--max_eval_samples", 40, "--logging_steps", 2,
     ]  # fmt: skip

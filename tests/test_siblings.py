@@ -25,7 +25,7 @@ def write(path, columns, rows):
 
 
 def fit(encoder, output, *more, epochs=6):
-    arguments = ["--output_dir", output, "--max_seq_length", 64, "--precision", "float32", *more]
+    arguments = ["--output_dir", output, "--max_seq_length", 32, "--precision", "float32", *more]
     if "features" not in more:
         arguments += ["--learning_rate", 0.005, "--num_train_epochs", epochs]
     if encoder:
@@ -43,7 +43,7 @@ def several(untrained, tmp_path_factory):
     rows = [[text, label, 1 - label, int(len(text.split()) > 20)] for text, label in zip(texts, labels)]
     path = write(folder / "tweets.csv", columns, rows)
     metrics = fit(untrained, folder / "model", "--train_file", path, "--text_column", "tweet",
-                  "--label_column", "praise,blame,long", epochs=8)  # fmt: skip
+                  "--label_column", "praise,blame,long", "--max_seq_length", 64, epochs=8)  # fmt: skip
     return folder / "model", metrics
 
 

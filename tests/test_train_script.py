@@ -138,7 +138,7 @@ def test_other_encoders_are_trained_and_used(name, dataset_folder, tmp_path, cap
 def test_several_seeds_are_reported_and_the_median_is_saved(untrained, dataset_folder, tmp_path):
     output = tmp_path / "model"
     arguments = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
-                 "--max_seq_length", 64, "--learning_rate", 0.003, "--max_train_samples", 160, "--seeds", 3,
+                 "--max_seq_length", 32, "--learning_rate", 0.003, "--max_train_samples", 160, "--seeds", 3,
                  "--num_train_epochs", 2]  # fmt: skip
     assert train.main([str(argument) for argument in arguments]) is None
     metrics = json.loads((output / "metrics.json").read_text())
@@ -184,7 +184,7 @@ def test_the_average_of_several_seeds_is_saved(untrained, dataset_folder, tmp_pa
 def started(folder, untrained, dataset_folder, *more):
     """What `train.main` is given in the tests below."""
     values = ["--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", folder,
-              "--max_seq_length", 64, "--max_train_samples", 64, "--max_eval_samples", 40, *more]  # fmt: skip
+              "--max_seq_length", 32, "--max_train_samples", 64, "--max_eval_samples", 40, *more]  # fmt: skip
     return [str(value) for value in values]
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -25,12 +26,13 @@ from tfbert.training.settings import TrainSettings
 from tfbert.training.step import classifier_loss, compile_classifier
 
 STEPS = 24
+LENGTH = 32  # of texts: few lengths of batches, for each of which XLA compiles parts of a block
 FACTS = {"seed": 3}
 
 
 @pytest.fixture(scope="module")
 def data(untrained):
-    encode = TextEncoder.from_folder(FIXTURES / "tiny_bert", 64)
+    encode = TextEncoder.from_folder(FIXTURES / "tiny_bert", LENGTH)
     parts = [Dataset.from_dict(dict(zip(("text", "label"), reviews(n, seed)))) for n, seed in ((320, 8), (40, 9))]
     train.encoder = untrained
     return [Examples.tokenized(part, encode, "tokenizing") for part in parts]
@@ -38,7 +40,7 @@ def data(untrained):
 
 def settings(folder, **changes):
     values = dict(
-        learning_rate=0.01, max_seq_length=64, logging_steps=4, eval_steps=12, save_steps=10, output_dir=str(folder)
+        learning_rate=0.01, max_seq_length=LENGTH, logging_steps=4, eval_steps=12, save_steps=10, output_dir=str(folder)
     )
     return TrainSettings(**(values | changes))
 
@@ -49,7 +51,7 @@ def train(data, folder, policy="float32", config=None, callback=None, total_step
     model, _ = load_classifier(train.encoder, config, policy)
     chosen = settings(folder, **changes)
     compile_classifier(model, chosen, total_steps, xla)
-    batches = TrainBatches(data[0], 16, 64, seed=3)
+    batches = TrainBatches(data[0], 16, LENGTH, seed=3)
     original = Progress.on_train_batch_end
     if callback:
 
@@ -132,9 +134,23 @@ def test_checkpoints_are_written_on_time_and_only_the_last_is_kept(data, tmp_pat
     assert os.listdir(tmp_path / "checkpoints/seed-3") == ["step-00000024"]
 
 
-def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
-    train(data, tmp_path)
-    state = tmp_path / "checkpoints/seed-3/step-00000024/state.json"
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """The output folder of a run, with its last checkpoint."""
+    folder = tmp_path_factory.mktemp("finished") / "output"
+    train(data, folder)
+    return folder
+
+
+@pytest.fixture
+def checkpoint(finished, tmp_path):
+    """A checkpoint to be damaged at will, in tmp_path."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "checkpoints/seed-3/step-00000024"
+
+
+def test_a_checkpoint_of_another_run_is_refused(data, tmp_path, checkpoint):
+    state = checkpoint / "state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"run": {"seed": 4}}))
     with pytest.raises(UserError, match="is of a run with seed 4, not 3"):
         train(data, tmp_path, resume_from_checkpoint="last")
@@ -145,9 +161,8 @@ def test_a_missing_checkpoint_is_a_clear_error(data, tmp_path):
         train(data, tmp_path, resume_from_checkpoint="nowhere")
 
 
-def test_a_cut_checkpoint_is_a_clear_error(data, tmp_path):
-    train(data, tmp_path)
-    variables = tmp_path / "checkpoints/seed-3/step-00000024/variables.npz"
+def test_a_cut_checkpoint_is_a_clear_error(data, tmp_path, checkpoint):
+    variables = checkpoint / "variables.npz"
     variables.write_bytes(variables.read_bytes()[:5000])
     with pytest.raises(UserError, match="not a checkpoint"):
         train(data, tmp_path, resume_from_checkpoint="last")
@@ -206,7 +221,7 @@ def one_step(tmp_path, data, rows, steps=1, **changes):
     chosen = settings(tmp_path, warmup_ratio=0.0, gradient_accumulation_steps=steps, **changes)
     compile_classifier(model, chosen, 10_000, False)
     for part in np.split(rows, steps):
-        model.train_on_batch(data[0].batch(part, 64), data[0].labels[part])
+        model.train_on_batch(data[0].batch(part, LENGTH), data[0].labels[part])
     return before, get_weights(model), [np.asarray(each) for each in model.optimizer._momentums]
 
 
@@ -256,9 +271,8 @@ def test_balanced_weights_of_labels():
         (lambda state: state["run"].update(seed=4), "is of a run with seed 4, not 3"),
     ],
 )
-def test_a_damaged_state_is_a_clear_error(data, tmp_path, change, message):
-    train(data, tmp_path)
-    path = tmp_path / "checkpoints/seed-3/step-00000024/state.json"
+def test_a_damaged_state_is_a_clear_error(data, tmp_path, checkpoint, change, message):
+    path = checkpoint / "state.json"
     state = json.loads(path.read_text())
     change(state)
     path.write_text(json.dumps(state))
@@ -267,7 +281,7 @@ def test_a_damaged_state_is_a_clear_error(data, tmp_path, change, message):
 
 
 def test_steps_are_whole_updates(data):
-    batches = TrainBatches(data[0], 16, 64, seed=3)
+    batches = TrainBatches(data[0], 16, LENGTH, seed=3)
     assert (batches.steps(1), batches.steps(1, 8), batches.steps(0.1, 4)) == (20, 24, 4)
 
 
@@ -309,7 +323,7 @@ def test_a_resumed_run_knows_the_best_weights_so_far(data, tmp_path, monkeypatch
 
 
 def test_the_feed_resumes_at_a_step_and_leaves_no_thread_for_fit_to_wait_for(data):
-    batches = TrainBatches(data[0], 16, 64, seed=3)
+    batches = TrainBatches(data[0], 16, LENGTH, seed=3)
     feed = feeding.feed(batches, 5)
     assert not feed.options().autotune.enabled
     for (inputs, labels), (wanted, wanted_labels), _ in zip(feed, batches.stream(5), range(3)):
@@ -321,5 +335,5 @@ def test_too_little_memory_for_evaluation_names_its_batch_size(data):
     def forward(inputs):
         raise RuntimeError("RESOURCE_EXHAUSTED: out of memory while trying to allocate 4 bytes")
 
-    with pytest.raises(UserError, match="64 texts of 64 tokens: lower --per_device_eval_batch_size"):
+    with pytest.raises(UserError, match="64 texts of 32 tokens: lower --per_device_eval_batch_size"):
         predict(forward, data[1], settings("."))
