@@ -33,6 +33,7 @@ def pytest_sessionstart(session):
         cpu = tf.config.list_physical_devices("CPU")[0]  # as two devices, for test_distribution.py
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
+
 def pytest_xdist_auto_num_workers(config):
     """All tests run on all cores; those that are named run in this process, where a debugger can look."""
     if config.args_source is config.ArgsSource.ARGS:

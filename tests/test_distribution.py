@@ -17,6 +17,7 @@ from tfbert.training.team import Cluster, Team, find_cluster
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
 
+
 @pytest.fixture
 def arguments(untrained, dataset_folder):
     return [
