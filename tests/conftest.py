@@ -1,3 +1,4 @@
+import gc
 import os
 import random
 import shutil
@@ -25,8 +26,11 @@ def pytest_sessionstart(session):
     if session.config.getoption("dist", "no") != "no" and not hasattr(session.config, "workerinput"):
         return
     load_keras()
+    import datasets  # noqa: F401
     import keras
+    import transformers  # noqa: F401
 
+    gc.freeze()  # what they made stays: no collection looks at it again
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

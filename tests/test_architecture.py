@@ -7,9 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
-from pathlib import Path
 
 import pytest
 from conftest import ROOT

@@ -173,6 +173,28 @@ def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path):
         train(data, tmp_path, learning_rate=1e30, max_grad_norm=1e30)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere Keras's own step is the only one")
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_the_step_is_that_of_keras(data, tmp_path, policy):
+    def after_three_steps(visible):
+        keras.utils.set_random_seed(3)
+        model, _ = load_classifier(train.encoder, policy=policy)
+        compile_classifier(model, settings(tmp_path), 10, False)
+        if not visible:
+            del model.train_step
+        rows = np.arange(48).reshape(3, 16)
+        logs = [model.train_on_batch(data[0].batch(each, LENGTH), data[0].labels[each], return_dict=True)
+                for each in rows]  # fmt: skip
+        return logs, get_weights(model)
+
+    (ours, weights), (theirs, expected) = map(after_three_steps, (True, False))
+    assert [set(each) for each in ours] == [{"loss", "accuracy"}] * 3
+    for one, other in zip(ours, theirs):
+        assert one == pytest.approx(other, abs=1e-6)
+    for name, value in expected.items():
+        np.testing.assert_allclose(weights[name], value, atol=1e-6, err_msg=name)
+
+
 def test_biases_and_layer_norms_do_not_decay(data, tmp_path):
     model, _ = load_classifier(FIXTURES / "tiny_bert")
     compile_classifier(model, settings(tmp_path), 10, False)

@@ -13,7 +13,6 @@ from tfbert.common.errors import UserError, disk_trouble
 from tfbert.data.hub import NothingThere, hub_trouble, no_leftovers, one_line, snapshot, status
 from tfbert.data.mirrors import ENCODER_MIRROR, IMDB_MIRROR, from_mirror, restore_imdb
 
-PROBE_SECONDS = 5
 VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"]  # one is needed
 TOKENIZER_FILES = [*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
 MODEL_FILES = ["config.json", *TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json"]

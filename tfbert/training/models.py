@@ -18,7 +18,8 @@ def new_model(job, seed):
     Says where its weights are from, and before the first seed makes room for checkpoints.
     """
     settings, team = job.settings, job.device.team
-    gc.collect()  # the model of the seed before: Keras's refer to themselves
+    if seed > settings.seed:
+        gc.collect()  # the model of the seed before: Keras's refer to themselves
     with job.stopwatch("building the model"), team.scope():
         keras.utils.set_random_seed(settings.seed if settings.average_seeds else seed)  # new weights and dropout
         if settings.from_scratch:
@@ -37,6 +38,7 @@ def new_model(job, seed):
 
 def exact_model(job, run):
     """The trained model in float32, as infer.py computes."""
+    gc.collect()  # the one that learnt, with the optimizer's state
     model = new_classifier(job.config)
     model.compile(jit_compile=job.device.xla)
     model.set_weights(run.weights)
