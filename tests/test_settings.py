@@ -1,10 +1,12 @@
+import dataclasses
 import os
+import re
 
 import pytest
 
 from tfbert.common.errors import UserError
 from tfbert.common.settings import command_of, parse
-from tfbert.training.settings import TrainSettings
+from tfbert.training.settings import PretrainSettings, TrainSettings
 
 
 def test_both_spellings_and_the_file_with_flags_above_it(tmp_path):
@@ -84,3 +86,14 @@ def test_a_wrong_settings_file_is_one_clear_line(tmp_path, text, message):
 )
 def test_a_recorded_command_starts_from_the_beginning(resuming):
     assert command_of("train.py", ["--seed", "7", *resuming, "--xla", "off"]) == "python train.py --seed 7 --xla off"
+
+
+@pytest.mark.parametrize("settings_class", [TrainSettings, PretrainSettings])
+def test_help_shows_every_setting_under_one_of_four_headings(settings_class, capsys):
+    with pytest.raises(SystemExit):
+        parse(settings_class, ["--help"])
+    headings = ["what to learn", "how it learns", "how it runs", "what is written"]
+    _, *parts = re.split(rf"^({'|'.join(headings)}):$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert parts[::2] == headings
+    shown = {name for part in parts[1::2] for name in re.findall(r"^  --(\w+)", part, flags=re.MULTILINE)}
+    assert shown == {field.name for field in dataclasses.fields(settings_class)}

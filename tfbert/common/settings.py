@@ -47,7 +47,8 @@ def parse(settings_class, argv, positional=None):
     else:
         parser.add_argument("settings_file", nargs="?", help="a .json or .yaml file of the settings below")
     fields = dataclasses.fields(settings_class)
-    groups = {title: parser.add_argument_group(title) for title in dict.fromkeys(f.metadata["group"] for f in fields)}
+    titles = dict.fromkeys(field.metadata["group"] for field in fields)
+    groups = {title: parser.add_argument_group(title) if title else parser for title in titles}
     for field in fields:
         names = list(dict.fromkeys(["--" + field.name, "--" + field.name.replace("_", "-")]))
         group, text = groups[field.metadata["group"]], field.metadata["help"]
