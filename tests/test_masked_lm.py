@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import ENCODERS, FIXTURES
+from conftest import ENCODERS, FIXTURES, made_once
 
 from tfbert.common.errors import UserError
 from tfbert.data.batches import Examples
@@ -100,13 +100,14 @@ def test_a_gap_that_is_none_counts_nothing():
 def pretrained(untrained, dataset_folder, tmp_path_factory):
     import pretrain
 
-    output = tmp_path_factory.mktemp("pretrained") / "encoder"
-    arguments = [
-        "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", output,
-        "--max_seq_length", 32, "--num_train_epochs", 4, "--learning_rate", 0.003, "--precision", "float32",
-    ]  # fmt: skip
-    assert pretrain.main([str(argument) for argument in arguments]) is None
-    return output
+    def make(folder):
+        arguments = [
+            "--model_name_or_path", untrained, "--dataset_name", dataset_folder, "--output_dir", folder,
+            "--max_seq_length", 32, "--num_train_epochs", 4, "--learning_rate", 0.003, "--precision", "float32",
+        ]  # fmt: skip
+        assert pretrain.main([str(argument) for argument in arguments]) is None
+
+    return made_once(tmp_path_factory, "pretrained", make)
 
 
 def test_pretraining_learns_and_train_py_can_begin_with_it(pretrained, untrained):

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import BAD, FIXTURES, GOOD, reviews
+from conftest import BAD, FIXTURES, GOOD, made_once, reviews
 
 import infer
 import pretrain
@@ -31,20 +31,27 @@ def fit(encoder, output, *more, epochs=6):
     if encoder:
         arguments += ["--model_name_or_path", encoder]
     assert train.main([str(argument) for argument in arguments]) is None
+    return metrics_of(output)
+
+
+def metrics_of(output):
     return json.loads((output / "metrics.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def several(untrained, tmp_path_factory):
     """A model of three labels that may hold together: praise, blame, and long."""
-    folder = tmp_path_factory.mktemp("several")
-    texts, labels = reviews(400, 5)
-    columns = ["tweet", "praise", "blame", "long"]
-    rows = [[text, label, 1 - label, int(len(text.split()) > 20)] for text, label in zip(texts, labels)]
-    path = write(folder / "tweets.csv", columns, rows)
-    metrics = fit(untrained, folder / "model", "--train_file", path, "--text_column", "tweet",
-                  "--label_column", "praise,blame,long", "--max_seq_length", 64, epochs=8)  # fmt: skip
-    return folder / "model", metrics
+
+    def make(folder):
+        texts, labels = reviews(400, 5)
+        columns = ["tweet", "praise", "blame", "long"]
+        rows = [[text, label, 1 - label, int(len(text.split()) > 20)] for text, label in zip(texts, labels)]
+        path = write(folder.with_suffix(".csv"), columns, rows)
+        fit(untrained, folder, "--train_file", path, "--text_column", "tweet",
+            "--label_column", "praise,blame,long", "--max_seq_length", 64, epochs=8)  # fmt: skip
+
+    output = made_once(tmp_path_factory, "several", make)
+    return output, metrics_of(output)
 
 
 def test_several_labels_are_learnt_and_reported(several):
@@ -84,8 +91,7 @@ def test_a_threshold_is_refused_where_one_label_holds(trained):
 @pytest.fixture(scope="module")
 def pairs(untrained, tmp_path_factory):
     """A model that says whether two sentences agree."""
-    folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
-    rows = []
+    rng, rows = np.random.default_rng(0), []
     for _ in range(600):
         first, second = rng.integers(0, 2, 2)
         sides = [
@@ -93,10 +99,13 @@ def pairs(untrained, tmp_path_factory):
             for thing, side in (("film", first), ("plot", second))
         ]
         rows.append([*sides, "agree" if first == second else "differ"])
-    path = write(folder / "pairs.csv", ["one", "two", "label"], rows)
-    metrics = fit(untrained, folder / "model", "--train_file", path, "--text_column", "one", "--text_pair_column", "two",
-                  epochs=20)  # fmt: skip
-    return folder / "model", metrics
+
+    def make(folder):
+        path = write(folder.with_suffix(".csv"), ["one", "two", "label"], rows)
+        fit(untrained, folder, "--train_file", path, "--text_column", "one", "--text_pair_column", "two", epochs=20)
+
+    output = made_once(tmp_path_factory, "pairs", make)
+    return output, metrics_of(output)
 
 
 def test_pairs_of_texts_are_learnt(pairs):
@@ -107,6 +116,7 @@ def test_pairs_of_texts_are_learnt(pairs):
 
 
 @pytest.mark.parametrize("name", ["tiny_distilbert", "tiny_mpnet"])
+@pytest.mark.usefixtures("no_pictures")
 def test_pairs_for_encoders_without_types(name, tmp_path, capsys):
     texts = reviews(80, 9)[0]
     path = write(tmp_path / "pairs.csv", ["one", "two", "label"],
@@ -137,6 +147,7 @@ def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
+@pytest.mark.usefixtures("no_pictures")
 def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrained, dataset_folder, tmp_path):
     from tfbert.model.weight_files import read_weights
 

@@ -28,7 +28,7 @@ class Task:
     label_columns: tuple = ("label",)  # several, of zeros and ones, where several labels may hold
     label_separator: str | None = None  # between the labels of one cell, where several may hold
     label_names: dict = field(default_factory=dict)  # the data's names, in their order -> the names that users read
-    metric: str = "accuracy"  # of tfbert.evaluation.METRICS; where several labels may hold, it is f1_micro
+    metric: str = "accuracy"  # of report.metrics.METRICS; where several labels may hold, it is f1_micro
     test_split: str = "test"  # "validation" where that of test has no labels
     test_share: float = 0.2  # of the texts, where there is no test split
     epochs: float = 3.0  # by default
