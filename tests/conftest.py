@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from tfbert.model.backend import load_keras
+from tfbert.training.device import available_cores
 
 
 def pytest_sessionstart(session):
@@ -42,7 +43,7 @@ def pytest_xdist_auto_num_workers(config):
     """All tests run on all cores; those that are named run in this process, where a debugger can look."""
     if config.args_source is config.ArgsSource.ARGS:
         return 0
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 8)
+    return min(available_cores(), 8)
 
 
 def made_once(tmp_path_factory, name, make):

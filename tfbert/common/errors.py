@@ -22,6 +22,11 @@ def causes(error):
         error = error.__cause__ or error.__context__
 
 
+def one_line(error):
+    """What an error says, in one line of at most 160 signs; its class where it says nothing."""
+    return " ".join((str(error) or type(error).__name__).split())[:160]
+
+
 def disk_trouble(error):
     """The words of a full, read-only or forbidden disk behind an error, whichever library met it, or None."""
     words = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import shlex
+import sys
 import types
 import typing
 from pathlib import Path
@@ -69,8 +70,12 @@ def parse(settings_class, argv, positional=None):
     return settings_class(**checked(settings_class, given))
 
 
-def command_of(script, arguments):
-    """The command line that gives the same from the beginning: without what resumed it, which needs a checkpoint."""
+def command_of(script, argv=None):
+    """The command line that gives the same from the beginning: without what resumed it, which needs a checkpoint.
+
+    argv: the words after the script's name; None: those of this process.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
     resuming = ("--resume_from_checkpoint", "--resume-from-checkpoint")
     kept = [
         word

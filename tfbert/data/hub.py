@@ -7,6 +7,8 @@ import urllib.request
 from functools import cache
 from pathlib import Path
 
+from tfbert.common.errors import one_line
+
 PROBE_SECONDS = 5
 
 
@@ -65,7 +67,3 @@ def no_leftovers(repo):
 def status(error):
     """The HTTP status behind an error of the Hub's client, or None."""
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def one_line(error):
-    return " ".join((str(error) or type(error).__name__).split())[:160]

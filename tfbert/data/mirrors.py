@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.common.errors import UserError
-from tfbert.data.hub import one_line
+from tfbert.common.errors import UserError, one_line
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfbert.common.errors import UserError, disk_trouble
-from tfbert.data.hub import NothingThere, hub_trouble, no_leftovers, one_line, snapshot, status
+from tfbert.common.errors import UserError, disk_trouble, one_line
+from tfbert.data.hub import NothingThere, hub_trouble, no_leftovers, snapshot, status
 from tfbert.data.mirrors import ENCODER_MIRROR, IMDB_MIRROR, from_mirror, restore_imdb
 
 VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"]  # one is needed

@@ -12,14 +12,13 @@ from tfbert.model.configs import model_config, read_config
 from tfbert.model.weight_files import read_weights, write_h5, write_safetensors
 from tfbert.model.weights import LAYOUTS, LEFT_ASIDE, entries, set_weights
 
-# what train.py leaves in its output folder; anything else there is the user's and is kept
-OUTPUT_FILES = {"tf_model.h5", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
-                "special_tokens_map.json", "added_tokens.json", "pytorch", "onnx", "metrics.json", "README.md",
-                "history.csv", "history.json"}  # fmt: skip
-# and pretrain.py in its
-ENCODER_FILES = {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
-                 "special_tokens_map.json", "added_tokens.json", "pretraining.json", "history.json",
-                 "history.csv"}  # fmt: skip
+SAVED_TOKENIZER = {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                   "added_tokens.json"}  # fmt: skip
+# what train.py leaves in its output folder, and pretrain.py in its; anything else there is the user's and is kept
+OUTPUT_FILES = {"tf_model.h5", "config.json", "pytorch", "onnx", "metrics.json", "README.md", "history.csv",
+                "history.json"} | SAVED_TOKENIZER  # fmt: skip
+ENCODER_FILES = {"config.json", "model.safetensors", "pretraining.json", "history.json",
+                 "history.csv"} | SAVED_TOKENIZER  # fmt: skip
 
 
 def load_classifier(folder, config=None, policy="float32"):

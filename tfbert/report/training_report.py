@@ -6,7 +6,6 @@ import platform
 
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
-from tfbert.data.splits import keys_of
 from tfbert.report.markdown import table
 from tfbert.report.metrics import METRICS, has_roc
 from tfbert.report.mistakes import table_of_mistakes, worst_mistakes
@@ -190,8 +189,8 @@ def by_length(record):
 
 def most_confident_mistakes(record):
     job, reading = record.job, record.job.config["tfbert"]
-    rows = worst_mistakes(record.logits / reading["temperature"], job.test, list(keys_of(job.splits.test)),
-                          job.splits.label_names, reading.get("thresholds", 0.5))  # fmt: skip
+    rows = worst_mistakes(record.logits / reading["temperature"], job.test, job.test_texts, job.splits.label_names,
+                          reading.get("thresholds", 0.5))  # fmt: skip
     return ["## The most confident mistakes", "", *table_of_mistakes(rows, job.settings.excerpt_words)]
 
 

@@ -2,10 +2,10 @@
 
 import contextlib
 import shlex
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
@@ -92,6 +92,11 @@ class Job:
             return balanced_weights(self.train.labels, len(self.splits.label_names))
         return None
 
+    @cached_property
+    def test_texts(self):
+        """Those of the test split, a list of str; of pairs, both."""
+        return list(keys_of(self.splits.test))
+
     def some_texts(self):
         """The model's inputs for a few held-out texts."""
         return self.validation.batch(range(min(8, len(self.validation))), self.settings.max_seq_length)
@@ -109,10 +114,10 @@ def prepare(settings, argv=None):
     argv: the words that gave the settings; None: those of the command line.
     """
     with contextlib.ExitStack() as stack:
-        yield new_job(settings, sys.argv[1:] if argv is None else argv, stack)
+        yield new_job(settings, argv, stack)
 
 
-def new_job(settings, arguments, stack):
+def new_job(settings, argv, stack):
     """As prepare. stack: an ExitStack for what is temporary."""
     started, stopwatch = time.strftime("%Y-%m-%d %H:%M"), Stopwatch()
     task, cluster = chosen_task(settings), find_cluster()
@@ -152,7 +157,7 @@ def new_job(settings, arguments, stack):
         )
         pair = "text_pair" in splits.train.column_names
         job = Job(
-            settings, command_of("train.py", arguments), started, stopwatch, task, encoder, data, device,
+            settings, command_of("train.py", argv), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
             configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pair),
             Examples.tokenized(splits.train, text_encoder, "tokenizing train", device.xla),

@@ -1,7 +1,6 @@
 """A job of masked language modelling: what pretrain.py's settings lead to, and what is known of one that was done."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def prepare(settings, argv=None):
 
     from tfbert.training.fitting import run_facts  # heavy imports wait until they are needed
 
-    command = command_of("pretrain.py", sys.argv[1:] if argv is None else argv)
+    command = command_of("pretrain.py", argv)
     facts = run_facts(settings, settings.seed, encoder, data, batches)
     return PretrainJob(settings, command, encoder, data, device, tokenizer, config, len(texts), batches, gaps, facts)
 

@@ -25,8 +25,7 @@ def choose_size(settings, task, device, config):
     chosen = {
         "learning_rate": 1e-4 if small else 2e-5,
         "num_train_epochs": task.epochs,
-        "per_device_train_batch_size": 32 if device.is_gpu else 16,
-        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
+        **sizes_of_batches(device, config),
         "pooling": "first" if settings.method == "features" else "pooler",
     }
     if settings.from_scratch:
@@ -45,13 +44,19 @@ def choose_size(settings, task, device, config):
     return f"by default {flags}" if flags else "as the command says"
 
 
+def sizes_of_batches(device, config):
+    return {
+        "per_device_train_batch_size": 32 if device.is_gpu else 16,
+        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
+    }
+
+
 def choose_pretraining_size(settings, device, config):
     """Fills in what the command line of pretrain.py left open."""
     chosen = {
         "learning_rate": 5e-4 if config.hidden_size <= 512 else 5e-5,
-        "max_seq_length": min(config.max_length, 512 if device.is_gpu else 256),
         "num_train_epochs": 3.0 if device.is_gpu else 1.0,
-        "per_device_train_batch_size": 32 if device.is_gpu else 16,
+        **sizes_of_batches(device, config),
         "hidden_dropout": 0.0 if not device.is_gpu else None,
     }
     fill_in(settings, chosen, config.max_length)
