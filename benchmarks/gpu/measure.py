@@ -1,9 +1,9 @@
-"""Measures this project on a GPU, beside PyTorch, from the parts that pack.py made. Nothing else is needed but the
-image's own packages. Every figure is a line of JSON, written as soon as it is there.
+"""Measures this project on a GPU, beside PyTorch, from the parts that pack.py made, with a Python that has PyTorch, JAX
+and transformers. Every figure is a line of JSON, written as soon as it is there.
 
 usage: python measure.py join                       puts together what has arrived so far in the kit's folder
        python measure.py run NAME ... [--budget S]  runs these of STAGES, each a process of its own with a time limit,
-                                                    once what it needs has arrived; `all` are those of lease A
+                                                    once what it needs has arrived
        python measure.py wait S [NAME]              shows what is new for S seconds, or until the stage NAME or the
                                                     whole run has ended, and copies out/ to $OUT
 The kit's folder is that of this file. TINY=1 rehearses every stage on a CPU.
@@ -32,27 +32,29 @@ RESULTS, LOG = OUT / "results.jsonl", OUT / "log.txt"
 BASE, SMALL = {"layers": 12, "width": 768}, {"layers": 6, "width": 384}
 MPNET = {"encoder": "mpnet", "rate": 2e-5, "pooling": "mean", "epochs": 2, "batch": 32, "tokens": 512}
 MINILM = MPNET | {"encoder": "minilm", "rate": 7e-5}
-STAGES = {  # name: (seconds allowed, function, its arguments), in the order in which `run all` takes them
+LONG = BASE | {"tokens": [512], "batches": [32]}
+STAGES = {  # name: (seconds allowed, function, its arguments)
     "peak": (60, "peak", {}),
-    "keras-base": (100, "keras_speed", BASE | {"tokens": [512], "batches": [32]}),
-    "torch-base": (60, "torch_speed", BASE | {"tokens": [512], "batches": [32]}),
-    "torch-base-compiled": (90, "torch_speed", BASE | {"tokens": [512], "batches": [32], "compile": True}),
-    "keras-base-flash": (90, "keras_speed", BASE | {"tokens": [512], "batches": [32], "flash": True}),
-    "mpnet": (240, "tune", MPNET | {"bucket": 256, "seeds": [42]}),
-    "keras-base-flash-rbg": (90, "keras_speed", BASE | {"tokens": [512], "batches": [32], "flash": True, "rbg": True}),
-    "keras-small": (120, "keras_speed", SMALL | {"tokens": [512, 256], "batches": [32]}),
+    "keras-base": (170, "keras_speed", LONG),
+    "keras-base-flash": (170, "keras_speed", LONG | {"flash": True}),
+    "keras-small": (200, "keras_speed", SMALL | {"tokens": [512, 256], "batches": [32], "flash": True}),
+    "torch-base": (60, "torch_speed", LONG),
+    "torch-base-compiled": (90, "torch_speed", LONG | {"compile": True}),
     "torch-small": (60, "torch_speed", SMALL | {"tokens": [512, 256], "batches": [32]}),
-    "minilm": (150, "tune", MINILM | {"bucket": 256, "seeds": [42]}),
-    # not of `all`
-    "mpnet-more": (400, "tune", MPNET | {"bucket": 256, "seeds": [43, 44]}),
     "torch-small-compiled": (90, "torch_speed", SMALL | {"tokens": [512, 256], "batches": [32], "compile": True}),
+    "mpnet": (300, "tune", MPNET | {"seeds": [42]}),
+    "mpnet-more": (400, "tune", MPNET | {"seeds": [43, 44]}),
+    "minilm": (200, "tune", MINILM | {"seeds": [42]}),
+    # on JAX: its dropout with XLA's generator in place of threefry
+    "keras-base-flash-rbg": (90, "keras_speed", LONG | {"flash": True, "rbg": True}),
     # on TensorFlow
     "flash-check": (80, "flash_check", {"tokens": 512, "bias": False}),
     "flash-check-short": (80, "flash_check", {"tokens": 96, "bias": False}),
     "flash-check-bias": (80, "flash_check", {"tokens": 512, "bias": True}),
-    "keras-base-no-xla": (80, "keras_speed", BASE | {"tokens": [512], "batches": [32], "xla": False}),
+    "keras-base-no-xla": (80, "keras_speed", LONG | {"xla": False}),
+    "flash-no-triton": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_enable_triton_gemm=false"}),
+    "flash-no-tuning": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_autotune_level=0"}),
 }
-ALL = list(STAGES)[: list(STAGES).index("mpnet-more")]
 TINY = os.environ.get("TINY")  # few steps, few reviews, a small model
 
 
@@ -160,8 +162,9 @@ def run(names, budget):
         job = json.dumps(arguments | {"stage": name, "function": function, "deadline": begun + seconds})
         with open(LOG, "a") as log:
             print(f"\n== {name}", file=log, flush=True)
+            flags = " ".join(filter(None, [environment.get("XLA_FLAGS"), arguments.get("flags")]))
             process = subprocess.Popen([sys.executable, __file__, "stage", job], stdout=log, stderr=log,
-                                       env=environment, start_new_session=True)  # fmt: skip
+                                       env=environment | {"XLA_FLAGS": flags}, start_new_session=True)  # fmt: skip
             try:
                 status = "failed" if process.wait(seconds) else "done"
             except subprocess.TimeoutExpired:
@@ -357,40 +360,46 @@ def keras_memory():
     return round(tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9, 2) if gpu else 0
 
 
-def callback_of(pace, after=None, async_safe=False):
-    """async_safe: Keras need not wait for the device after every step, as it does for this project's own callback."""
+def learn(model, data, steps, step_done, waits=False):
+    """Trains as this project does: on TensorFlow in its loop, on JAX in Keras's, which waits for the device after every
+    step or not. step_done: called with each step's logs.
+    """
     import keras
+
+    from tfbert.training.feeding import feed, signature
+    from tfbert.training.step import graph_of_step
+
+    if keras.backend.backend() == "tensorflow":
+        model.optimizer.build(model.trainable_variables)
+        step = graph_of_step(model, signature(data))
+        for _, batch in zip(range(steps), feed(data, 0)):
+            step_done(step(batch))
+        return
 
     class Steps(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
-            self.async_safe = async_safe
+            self.async_safe = not waits
 
         def on_train_batch_end(self, batch, logs=None):
-            pace.step(lambda: float(logs["loss"]))
-            if after:
-                after(batch, logs)
+            step_done(logs)
 
-    return Steps()
+    model.fit(feed(data, 0), steps_per_epoch=steps, callbacks=[Steps()], shuffle=False, verbose=0)
 
 
 def keras_speed(job):
-    """Steps a second of this project's model, optimizer, loss and batches: in keras.Model.fit, waiting for the device
-    after every step and not; on TensorFlow with `flash`, in a loop of its own, whose sizes the graph knows.
-    """
+    """Steps a second of this project's model, optimizer, loss, batches and loop."""
     policy, xla = keras_device(job)
     import keras
 
     from tfbert.model import modeling
     from tfbert.model.configs import ModelConfig
-    from tfbert.training.feeding import feed
     from tfbert.training.settings import TrainSettings
     from tfbert.training.step import compile_classifier
 
     engine = keras.backend.backend()
-    flash = job.get("flash", False)
-    if flash:
-        modeling.attend = jax_flash if engine == "jax" else tensorflow_flash
+    if job.get("flash") and engine == "jax":
+        modeling.attend = jax_flash
     if job.get("rbg"):
         hardware_dropout()
     for tokens, batch, size in cases(job):
@@ -404,60 +413,39 @@ def keras_speed(job):
         model.build()
         steps = 45 if not TINY else 9
         compile_classifier(model, TrainSettings(learning_rate=2e-5, weight_decay=0.01), 1000, xla)
+        if engine == "tensorflow":
+            for block in model.encoder.blocks:
+                block.attention.flash &= job.get("flash", False)
+            flash = model.encoder.blocks[0].attention.flash
+        else:
+            flash = job.get("flash", False)
         data = speed_batches(tokens, batch)
-        ways = ["loop"] if engine == "tensorflow" and flash else ["fit", "fit without waiting"]
-        for way in ways:
+        for waits in (False,) if engine == "tensorflow" else (True, False):
             pace = Pace(data, steps, every=10 if not TINY else 2, warm_up=5 if not TINY else 2)
-            if way == "loop":
-                losses = own_loop(model, data, steps, pace, xla)
-            else:
-                callbacks = [callback_of(pace, async_safe=way != "fit")]
-                model.fit(feed(data, 0), steps_per_epoch=steps, callbacks=callbacks, shuffle=False, verbose=0)
-                losses = []
-            emit({"stage": job["stage"], "engine": engine, "way": way, "tokens": tokens, "batch": batch, **size,
+            losses = []
+
+            def step_done(logs, pace=pace, losses=losses):
+                pace.step(lambda: losses.append(round(float(logs["loss"]), 4)))
+
+            learn(model, data, steps, step_done, waits)
+            emit({"stage": job["stage"], "engine": engine, "waits": waits, "tokens": tokens, "batch": batch, **size,
                   "xla": xla, "flash": flash, "rbg": bool(job.get("rbg")), "policy": policy, **pace.figures(size),
                   "memory_gb": keras_memory(), "losses": losses})  # fmt: skip
         del model
 
 
-def own_loop(model, data, steps, pace, xla):
-    """Trains without Keras's `fit`, with a graph for each size of batch; returns some losses."""
-    import tensorflow as tf
-
-    model.optimizer.build(model.trainable_variables)
-    step = tf.function(model.train_step, jit_compile=xla, autograph=False)
-    losses = []
-    for number, (inputs, labels) in zip(range(steps), data.stream()):
-        logs = step(({name: tf.constant(array) for name, array in inputs.items()}, tf.constant(labels)))
-        pace.step(lambda logs=logs: float(logs["loss"]))
-        if number in (0, 4, 14, steps - 1):
-            losses.append(round(float(logs["loss"]), 4))
-    return losses
-
-
-def jax_flash(query, key, value, mask, keep=None, bias=None):
+def jax_flash(query, key, value, mask, keep=None, bias=None, flash=False):
     """In place of tfbert.model.fused.attend, on JAX: cuDNN's attention, which writes no scores to memory."""
     import jax
     from jax import numpy as jnp
 
     lengths = jnp.sum(mask[:, 0, 0, :] > -1, axis=-1).astype("int32")
     query, key, value = (x.transpose(0, 2, 1, 3) for x in (query, key, value))
-    found = jax.nn.dot_product_attention(query, key, value, query_seq_lengths=lengths, key_value_seq_lengths=lengths,
-                                         implementation="xla" if TINY else "cudnn")  # fmt: skip
+    found = jax.nn.dot_product_attention(
+        query, key, value, bias, query_seq_lengths=lengths, key_value_seq_lengths=lengths,
+        implementation="xla" if TINY else "cudnn",
+    )  # fmt: skip
     return found.transpose(0, 2, 1, 3)
-
-
-def tensorflow_flash(query, key, value, mask, keep=None, bias=None):
-    """The same on TensorFlow, by the project's tfbert/model/flash.py."""
-    import tensorflow as tf
-
-    from tfbert.model import fused
-    from tfbert.model.flash import flash_attend
-
-    if TINY:
-        return fused.attend(query, key, value, mask, keep, bias)
-    lengths = tf.reduce_sum(tf.cast(mask[:, 0, 0, :] > -1, tf.int32), axis=-1)
-    return flash_attend(query, key, value, lengths, bias)
 
 
 def hardware_dropout():
@@ -545,11 +533,9 @@ def tune(job):
     from tfbert.data import batches
     from tfbert.model import configs
     from tfbert.model.folders import load_classifier
-    from tfbert.training.feeding import feed
     from tfbert.training.settings import TrainSettings
     from tfbert.training.step import compile_classifier
 
-    batches.BUCKET = job["bucket"]
     train, validation, test = (reviews(split, job["encoder"]) for split in ("train", "validation", "test"))
     if TINY:
         train, validation, test = (part_of(each, range(80), 64) for each in (train, validation, test))
@@ -572,17 +558,17 @@ def tune(job):
         head = {"stage": job["stage"], "engine": keras.backend.backend(), "seed": seed}
         pace, begun = Pace(data, steps, every=25 if not TINY else 2), time.perf_counter()
 
-        def report(batch, logs, model=model, head=head, steps=steps, begun=begun):
-            if (batch + 1) % (100 if not TINY else 10) == 0 or batch + 1 == steps:
-                emit(head | {"step": batch + 1, "of": steps, "loss": round(float(logs["loss"]), 4),
+        def step_done(logs, model=model, head=head, steps=steps, begun=begun, pace=pace):
+            pace.step(lambda: float(logs["loss"]))
+            if pace.done % (100 if not TINY else 10) == 0 or pace.done == steps:
+                emit(head | {"step": pace.done, "of": steps, "loss": round(float(logs["loss"]), 4),
                              "accuracy": round(float(logs["accuracy"]), 4),
                              "seconds": round(time.perf_counter() - begun, 1)})  # fmt: skip
                 if keras.backend.backend() == "jax":
                     model.jax_state_sync()  # else the next line has no effect
                 model.reset_metrics()
 
-        model.fit(feed(data, 0), steps_per_epoch=steps, callbacks=[callback_of(pace, report)], shuffle=False,
-                  verbose=0)  # fmt: skip
+        learn(model, data, steps, step_done)
         emit(head | {"train_seconds": round(time.perf_counter() - begun, 1), "padding": data.padding_share(), **job,
                      "policy": policy, "xla": xla, **pace.figures(size), "memory_gb": keras_memory()})  # fmt: skip
         judge(job, model, head, settings, validation, test)
@@ -730,7 +716,6 @@ def main():
     if arguments.verb == "join":
         join()
     elif arguments.verb == "run":
-        names = ALL if names == ["all"] else names
         if unknown := set(names) - set(STAGES):
             sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(STAGES)}")
         running = KIT / f"running-{os.getpid()}"

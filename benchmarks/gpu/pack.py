@@ -1,11 +1,9 @@
-"""Packs what a bare GPU machine lacks for measure.py: .gpu/1, .gpu/2, ..., each small enough for one call.
+"""Packs what a GPU machine without a network lacks for measure.py: .gpu/1, .gpu/2, ..., in parts of 57.5 MB.
 
-usage, in the project's environment (requirements.txt), from the root of the tree that the calls will send:
-    python3 ../shared/tools/gpu/pack.py                    the project's own tree
-    python3 shared/tools/gpu/pack.py --project ../main     another tree, which has shared/ inside
+usage, in the project's environment, from its root:  python benchmarks/gpu/pack.py
 
-The image there has PyTorch and JAX. From here come Keras, the project's last commit, IMDb already tokenized, and the
-weights of all-MiniLM-L6-v2 and all-mpnet-base-v2, in float16 without its last bit.
+That machine has PyTorch and JAX. From here come Keras, the last commit, IMDb already tokenized, and the weights of
+all-MiniLM-L6-v2 and all-mpnet-base-v2, in float16 without its last bit.
 """
 
 import argparse

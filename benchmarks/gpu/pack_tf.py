@@ -1,6 +1,6 @@
-"""Packs TensorFlow itself for the bare GPU machine, beside what pack.py packs: .gpu/tf1, .gpu/tf2, ...
+"""Packs TensorFlow itself for the GPU machine, beside what pack.py packs: .gpu/tf1, .gpu/tf2, ...
 
-usage, after pack.py and where that ran:  python3 ../shared/tools/gpu/pack_tf.py [--wheel FILE] [--jobs 2]
+usage, after pack.py:  python benchmarks/gpu/pack_tf.py [--wheel FILE] [--jobs 2]
 
 The wheel is cut down to what one Hopper GPU needs: of the GPU code only that for compute capability 9.0, no symbol
 tables, no C++ headers. What is cut out of libraries is overwritten with zeros, so that nothing in them moves.

@@ -16,7 +16,7 @@ class Examples:
 
     lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
     may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart;
-    compiled: whether XLA compiles a whole step for each length of a batch.
+    compiled: whether XLA compiles whole steps, one for each length of a batch.
     """
 
     def __init__(self, dataset, compiled=False):
@@ -106,9 +106,12 @@ def padded_length(length, max_seq_length, compiled=False):
     """What a batch is padded to whose longest text has `length` tokens, max_seq_length at most.
 
     Multiples of 32: few lengths, for each of which XLA compiles the loops of fused.py. Of 4 up to 64 tokens, where
-    padding would be the larger part (benchmarks/padding.py), unless XLA compiles whole steps, which takes far longer.
+    padding would be the larger part (benchmarks/padding.py). Where XLA compiles whole steps, two lengths, half of
+    max_seq_length and all of it: each takes as long as a thousand steps (benchmarks/results/gpu.md).
     """
-    bucket = SHORT_BUCKET if length <= 64 and not compiled else BUCKET
+    bucket = SHORT_BUCKET if length <= 64 else BUCKET
+    if compiled:
+        bucket = -(-max_seq_length // (2 * BUCKET)) * BUCKET
     return min(-(-int(length) // bucket) * bucket, max_seq_length)
 
 

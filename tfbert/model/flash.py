@@ -1,28 +1,34 @@
-"""Attention that never writes the scores to memory (Dao et al. 2022, arXiv:2205.14135): cuDNN's, on NVIDIA GPUs.
+"""Attention that never writes its scores to memory (Dao et al. 2022, arXiv:2205.14135): cuDNN's, on NVIDIA GPUs.
 
-TensorFlow has no operation for it, but its XLA compiler knows cuDNN's kernels by name, as JAX asks for them
-(jax/_src/cudnn/fused_attention_stablehlo.py): so a whole step that XLA compiles can call them. Memory grows with S
-in place of S squared.
+TensorFlow has no operation for it, but its XLA compiler knows cuDNN's kernels by the names that JAX calls them by
+(jax/_src/cudnn/fused_attention_stablehlo.py): a step that XLA compiles as a whole can call them too. It takes memory
+in proportion to S, not to S squared, and a third of the time (benchmarks/results/gpu.md).
 """
 
 import json
+from functools import cache
 
-FORWARD, BACKWARD = "__cudnn$fmhaSoftmax", "__cudnn$fmhaSoftmaxBackward"
-BIASED = {FORWARD: "__cudnn$fmhaScaleBiasSoftmax", BACKWARD: "__cudnn$fmhaScaleBiasSoftmaxBackward"}
 TYPES = {"bfloat16": "BF16", "float16": "F16"}
-# the last two of four dimensions over which each product sums, of its left and of its right factor
+# the dimensions over which each product sums, of its left and of its right factor, of (B, H, S, d) and (B, H, S, S)
 PRODUCTS = {
-    FORWARD: {"bmm1": (3, 3), "bmm2": (3, 2)},
-    BACKWARD: {"bmm1_grad_gemm1": (2, 2), "bmm1_grad_gemm2": (3, 2), "bmm2_grad_gemm1": (2, 2),
-               "bmm2_grad_gemm2": (3, 3)},
+    "": {"bmm1": (3, 3), "bmm2": (3, 2)},
+    "Backward": {"bmm1_grad_gemm1": (2, 2), "bmm1_grad_gemm2": (3, 2), "bmm2_grad_gemm1": (2, 2),
+                 "bmm2_grad_gemm2": (3, 3)},
 }  # fmt: skip
 
 
-def flash_attend(query, key, value, lengths, bias=None):
-    """As fused.attend without dropout, for TensorFlow, inside of tf.function(jit_compile=True), on an NVIDIA GPU.
+def flash_can_attend(query, keep):
+    """Whether flash_attend can take these: inside of a graph that knows all sizes, without attention dropout."""
+    import tensorflow as tf
 
-    query, key, value: bfloat16 or float16 (B, H, S, d) whose sizes are known when the graph is made; lengths: int32
-    (B,), tokens that are not padding; bias: (1, H, S, S), learnt, or None. What is padding gets zeros.
+    return not tf.executing_eagerly() and query.shape.is_fully_defined() and query.dtype.name in TYPES and keep is None
+
+
+def flash_attend(query, key, value, lengths, bias=None):
+    """As fused.attend without dropout, in tf.function(jit_compile=True) on an NVIDIA GPU, where flash_works.
+
+    query, key, value: bfloat16 or float16 (B, H, S, d), of known sizes; lengths: int32 (B,), tokens before the
+    padding; bias: (1, H, S, S), learnt, or None. What stands in place of padding gets zeros.
     """
     import tensorflow as tf
 
@@ -30,38 +36,38 @@ def flash_attend(query, key, value, lengths, bias=None):
 
     @tf.custom_gradient
     def differentiable(query, key, value, *bias):
-        output, statistics = call(
-            FORWARD, [query, key, value, *bias, lengths, lengths], shape, [(dtype, shape), (tf.float32, shape[:3])],
-        )  # fmt: skip
+        results = [(dtype, shape), (tf.float32, shape[:3])]  # the output, and a logarithm for each softmax
+        output, statistics = kernel("", [query, key, value, *bias, lengths, lengths], bool(bias), results)
 
         def gradient(upstream):
             operands = [query, key, value, statistics, upstream, *bias, output, lengths, lengths]
-            return call(BACKWARD, operands, shape, [(dtype, shape)] * 3 + [(dtype, each.shape) for each in bias])
+            results = [(dtype, each.shape) for each in (query, key, value, *bias)]
+            return kernel("Backward", operands, bool(bias), results)
 
         return output, gradient
 
     return differentiable(query, key, value, *([] if bias is None else [bias]))
 
 
-def call(name, operands, shape, results):
-    """What cuDNN's kernel returns, without its workspace. results: of each tensor the dtype and the shape."""
+def kernel(direction, operands, has_bias, results):
+    """What cuDNN's kernel returns, a list of tensors. results: the dtype and shape of each."""
     import tensorflow as tf
     from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_custom_call_v2
 
-    has_bias = len(operands) == {FORWARD: 6, BACKWARD: 9}[name]
+    query = operands[0]
     *tensors, _ = xla_custom_call_v2(
         operands=operands,
-        call_target_name=BIASED[name] if has_bias else name,
-        backend_config=json.dumps({"cudnn_fmha_backend_config": description(name, shape, operands[0].dtype.name)}),
+        call_target_name=f"__cudnn$fmha{'ScaleBias' * has_bias}Softmax{direction}",
+        backend_config=json.dumps({"cudnn_fmha_backend_config": description(direction, query.shape, query.dtype.name)}),
         has_side_effect=False,
-        result_dtypes=[dtype for dtype, _ in results] + [tf.uint8],
+        result_dtypes=[dtype for dtype, _ in results] + [tf.uint8],  # the last is the kernel's work space
         result_shapes=[shape for _, shape in results] + [[0]],
     )
     return tensors
 
 
-def description(name, shape, dtype):
-    """XLA's CudnnfMHABackendConfig (xla/service/gpu/backend_configs.proto), for padded texts."""
+def description(direction, shape, dtype):
+    """XLA's CudnnfMHABackendConfig (xla/service/gpu/backend_configs.proto) for texts with padding."""
     batch, heads, length, size = shape
     sums = {
         f"{product}_dot_dimension_numbers": {
@@ -70,7 +76,7 @@ def description(name, shape, dtype):
             "lhs_batch_dimensions": [0, 1],
             "rhs_batch_dimensions": [0, 1],
         }
-        for product, (left, right) in PRODUCTS[name].items()
+        for product, (left, right) in PRODUCTS[direction].items()
     }
     return sums | {
         "algorithm": {"algo_id": 0, "math_type": "TENSOR_OP_MATH", "tuning_knobs": {"17": 1, "24": 0},
@@ -86,3 +92,40 @@ def description(name, shape, dtype):
         "mask_type": "PADDING",
         "max_seg_per_batch": 1,
     }  # fmt: skip
+
+
+@cache
+def flash_works(head_size):
+    """Whether this machine's only device does it, tried with a few numbers: the gradients are those of the formula."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if len(gpus) != 1 or head_size % 8 or head_size > 128:
+        return False
+    details = tf.config.experimental.get_device_details(gpus[0])
+    if details.get("compute_capability", (0, 0)) < (8, 0):
+        return False
+    with tf.init_scope():
+        inputs = tf.unstack(tf.cast(tf.random.stateless_normal((4, 2, 2, 64, head_size), (0, 0)), "bfloat16"))
+
+        def both(attention):
+            *inner, upstream = inputs
+            with tf.GradientTape() as tape:
+                tape.watch(inner)
+                output = attention(*inner)
+            return [output, *tape.gradient(output, inner, upstream)]
+
+        def plain(query, key, value):
+            weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) * head_size**-0.5)
+            return tf.matmul(weights, value)
+
+        def flash(query, key, value):
+            return flash_attend(query, key, value, tf.constant([64, 64]))
+
+        try:
+            found = tf.function(lambda: both(flash), jit_compile=True, autograph=False)()
+        except (tf.errors.OpError, AttributeError, ImportError):
+            return False
+        differences = [tf.norm(tf.cast(one - other, "float32")) / tf.norm(tf.cast(other, "float32"))
+                       for one, other in zip(found, both(plain))]  # fmt: skip
+        return float(tf.reduce_max(differences)) < 0.05

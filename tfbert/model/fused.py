@@ -10,6 +10,8 @@ from functools import cache
 import keras
 from keras import ops
 
+from tfbert.model.flash import flash_attend, flash_can_attend
+
 
 def fused(function):
     """Compiles a function of tensors, and its gradient, with XLA, where the TensorFlow backend can.
@@ -70,14 +72,16 @@ def add_and_normalize(x, residual, gamma, beta, epsilon):
     return ops.cast(centred * ops.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
 
 
-def attend(query, key, value, mask, keep=None, bias=None):
+def attend(query, key, value, mask, keep=None, bias=None, flash=False):
     """softmax(query key^T / sqrt(d) + bias + mask) value: (B, H, S, d), as query, key and value.
 
     mask: (B, 1, 1, S), added to the scores; keep: (B, H, S, S), factors of attention dropout, None for none;
-    bias: (1, H, S, S), added to the scores too, but learnt, or None.
+    bias: (1, H, S, S), added to the scores too, but learnt, or None; flash: whether cuDNN may do it, where it can.
     The gradient of softmax takes the sum that it needs from the output, which is smaller than the weights by
     S / d (Dao et al. 2022, arXiv:2205.14135, appendix B.2).
     """
+    if flash and flash_can_attend(query, keep):
+        return flash_attend(query, key, value, ops.sum(ops.cast(ops.equal(mask[:, 0, 0], 0), "int32"), axis=-1), bias)
     scale = query.shape[-1] ** -0.5
 
     @ops.custom_gradient

@@ -103,7 +103,9 @@ class RelativePositionBias(keras.layers.Layer):
         """int (B, S) -> float (1, H, S, S)."""
         length = ops.shape(input_ids)[1]
         bucket = ops.convert_to_tensor(self.bucket, "int32")[:length, :length]
-        bias = ops.take(ops.cast(self.table, self.compute_dtype), bucket, axis=0)
+        # a product, as its gradient is one too; that of `take` would add S x S numbers to 32, one after the other
+        one_hot = ops.one_hot(bucket, self.config.relative_attention_num_buckets, dtype=self.compute_dtype)
+        bias = ops.matmul(one_hot, ops.cast(self.table, self.compute_dtype))
         return ops.transpose(bias, (2, 0, 1))[None]
 
 
@@ -133,6 +135,7 @@ class SelfAttention(keras.layers.Layer):
         self.qkv = dense(config, 3 * config.hidden_size, "qkv")  # query, key and value in one product
         self.output_dense = dense(config, config.hidden_size, "output")
         self.dropout = keras.layers.Dropout(config.attention_probs_dropout_prob)
+        self.flash = False  # whether training may use cuDNN's attention (flash.py); step.py says so
 
     def build(self, input_shape):
         self.qkv.build(input_shape)
@@ -150,7 +153,8 @@ class SelfAttention(keras.layers.Layer):
         keep = None
         if training and self.dropout.rate:
             keep = self.dropout(ops.ones((batch, self.heads, length, length), self.compute_dtype), training=True)
-        context = ops.transpose(attend(query, key, value, mask, keep, bias), (0, 2, 1, 3))
+        context = attend(query, key, value, mask, keep, bias, self.flash)
+        context = ops.transpose(context, (0, 2, 1, 3))
         return self.output_dense(ops.reshape(context, ops.shape(x)))
 
 

@@ -11,15 +11,10 @@ import zlib
 import numpy as np
 
 from tfbert.common.errors import UserError
-from tfbert.training.feeding import prefetched
 
 
-def fit(model, team, stream, signature, steps, callback):
-    """keras.Model.fit over several devices; that of Keras 3.15 fails with MultiWorkerMirroredStrategy.
-
-    stream: a function that returns an iterator of (inputs, labels), numpy arrays, the same on every machine.
-    signature: their tf.TensorSpecs.
-    """
+def graph_of_step(model, team, stop_asked):
+    """As step.graph_of_step, for the parts of a batch. stop_asked: a function that says whether this machine was."""
     import tensorflow as tf
 
     def part_of_step(batch, interrupted):
@@ -30,33 +25,7 @@ def fit(model, team, stream, signature, steps, callback):
         logs = team.strategy.run(part_of_step, arguments)
         return {name: team.strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
 
-    callback.set_model(model)
-    callback.on_train_begin()
-    model.stop_training = False
-    for number, batch in zip(range(steps), parts(stream, signature, team)):
-        callback.on_train_batch_begin(number)
-        callback.on_train_batch_end(number, step(batch, tf.constant(float(callback.stop_asked))))
-        if model.stop_training:
-            return
-
-
-def parts(stream, signature, team):
-    """A tf.distribute.DistributedDataset of `stream()`, whose batches it cuts into one part for each device."""
-    import tensorflow as tf
-
-    def of_this_machine(context):
-        here = team.size // context.num_input_pipelines
-        first = context.input_pipeline_id * here
-
-        def generate():
-            for batch in stream():
-                rows = len(batch[1]) // team.size
-                for start in range(first * rows, (first + here) * rows, rows):
-                    yield tf.nest.map_structure(lambda array: array[start : start + rows], batch)  # noqa: B023
-
-        return prefetched(generate, signature, 4 * here)
-
-    return team.strategy.distribute_datasets_from_function(of_this_machine)
+    return lambda batch: step(batch, tf.constant(float(stop_asked())))
 
 
 def agree(team, facts, arrays):

@@ -2,12 +2,20 @@
 
 import keras
 
+from tfbert.training.team import ONE_DEVICE
 
-def feed(batches, first_step):
-    """The batches from `first_step` on, as `keras.Model.fit` takes them."""
-    if keras.backend.backend() != "tensorflow":
+
+def feed(batches, first_step, team=ONE_DEVICE):
+    """The batches from `first_step` on; where several devices learn, each cut into a part for each."""
+
+    def stream():
         return batches.stream(first_step)
-    return prefetched(lambda: batches.stream(first_step), signature(batches), 4)
+
+    if keras.backend.backend() != "tensorflow":
+        return stream()
+    if team.strategy:
+        return parts(stream, signature(batches), team)
+    return prefetched(stream, signature(batches), 4)
 
 
 def signature(batches):
@@ -27,3 +35,22 @@ def prefetched(stream, signature, count):
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread wakes ever more rarely, and the end of `fit` waits for it: a minute
     return tf.data.Dataset.from_generator(stream, output_signature=signature).prefetch(count).with_options(options)
+
+
+def parts(stream, signature, team):
+    """A tf.distribute.DistributedDataset of `stream()`, whose batches it cuts into one part for each device."""
+    import tensorflow as tf
+
+    def of_this_machine(context):
+        here = team.size // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+
+        def generate():
+            for batch in stream():
+                rows = len(batch[1]) // team.size
+                for start in range(first * rows, (first + here) * rows, rows):
+                    yield tf.nest.map_structure(lambda array: array[start : start + rows], batch)  # noqa: B023
+
+        return prefetched(generate, signature, 4 * here)
+
+    return team.strategy.distribute_datasets_from_function(of_this_machine)

@@ -2,11 +2,14 @@
 
 import contextlib
 
+import keras
+
 from tfbert.common.errors import UserError
 from tfbert.training import distribution
 from tfbert.training.evaluating import memory_errors_explained
 from tfbert.training.feeding import feed, signature
 from tfbert.training.progress import Progress, SignalGuard
+from tfbert.training.step import graph_of_step
 from tfbert.training.team import ONE_DEVICE, is_loss_of_worker
 
 
@@ -43,17 +46,35 @@ def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEV
         texts, flag = batches.batch_size // team.size, "--per_device_train_batch_size"
         explained = memory_errors_explained(texts, batches.max_seq_length, flag)
         with SignalGuard(progress.interrupt), explained, lost_workers_explained(progress):
-            if team.strategy:
-                first = progress.step
-                distribution.fit(model, team, lambda: batches.stream(first), signature(batches), steps, progress)
-            else:
-                data = feed(batches, progress.step)
-                model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
+            take_steps(model, batches, steps, progress, team)
     if progress.stop_asked and not progress.ended_early:
         progress.interrupted = True  # also where the signal came after the last step
     if not progress.interrupted:
         progress.take_best()
     return progress
+
+
+def take_steps(model, batches, steps, progress, team):
+    """The loop over batches: fetch one, learn from it, see how it goes.
+
+    Keras's `fit` would wait for the device after every step, a tenth of the time on a fast GPU
+    (benchmarks/results/gpu.md), and fails in Keras 3.15 with MultiWorkerMirroredStrategy.
+    """
+    data = feed(batches, progress.step, team)
+    if keras.backend.backend() != "tensorflow":
+        model.fit(data, steps_per_epoch=steps, callbacks=[progress], shuffle=False, verbose=0)
+        return
+    if team.strategy:
+        step = distribution.graph_of_step(model, team, lambda: progress.stop_asked)
+    else:
+        step = graph_of_step(model, signature(batches))
+    progress.on_train_begin()
+    model.stop_training, batch = False, iter(data)
+    for number in range(steps):
+        progress.on_train_batch_begin(number)
+        progress.on_train_batch_end(number, step(next(batch)))
+        if model.stop_training:
+            break
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """One training step, from a batch to new weights: forward pass, loss, backward pass, update.
 
-Keras's `fit` calls `train_step` for every batch, and so does `distribution.fit`, on each device with its part of one.
+`fitting.take_steps` runs it for every batch, on each device with its part of one; on JAX, Keras's `fit` does the same.
 The forward pass is in model/modeling.py, the update in optimizer.py, the losses are below.
 """
 
@@ -11,6 +11,7 @@ from keras import ops
 
 from tfbert.data.masking import NO_PLACE
 from tfbert.data.tasks import MULTI_LABEL
+from tfbert.model.flash import flash_works
 from tfbert.training.optimizer import new_optimizer
 
 
@@ -36,10 +37,26 @@ def train_step(model, batch):
 
 
 def compile_step(model, optimizer, loss, accuracy, xla):
-    """Makes train_step, with this optimizer, loss and accuracy, what Keras's `fit` and `train_on_batch` run."""
+    """Makes train_step, with this optimizer, loss and accuracy, the model's. xla: whether XLA compiles it whole."""
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
-    if keras.backend.backend() == "tensorflow":
-        model.train_step = functools.partial(train_step, model)
+    if keras.backend.backend() != "tensorflow":
+        return
+    model.train_step = functools.partial(train_step, model)
+    for block in model.encoder.blocks:
+        block.attention.flash = xla and flash_works(block.attention.head_size)
+
+
+def graph_of_step(model, signature):
+    """model.train_step as a graph: a function from a batch to logs, which returns before the device is done.
+
+    signature: of a batch, as feeding.signature gives it. One graph takes all sizes; where XLA compiles it, which needs
+    sizes, there is one for each, so that flash.py knows them too.
+    """
+    import tensorflow as tf
+
+    if model.jit_compile:
+        return tf.function(model.train_step, jit_compile=True, autograph=False)
+    return tf.function(model.train_step, input_signature=[signature], autograph=False)
 
 
 def compile_classifier(model, settings, total_steps, xla, class_weights=None):
