@@ -25,14 +25,14 @@ from tfbert.training.settings import PretrainSettings
 
 def main(argv=None):
     settings = parse(PretrainSettings, argv)
-    job = prepare(settings, argv)
-    model, progress = learn(job)
-    if progress.interrupted:
-        say("Stopped", f"after step {progress.step} of {progress.total_steps}")
-        say("", "To go on: the same command with --resume_from_checkpoint last")
-        return 130
-    save(job, model, progress)
-    remove_checkpoints(settings.output_dir)
+    with prepare(settings, argv) as job:
+        model, progress = learn(job)
+        if progress.interrupted:
+            say("Stopped", f"after step {progress.step} of {progress.total_steps}")
+            say("", "To go on: the same command with --resume_from_checkpoint last")
+            return 130
+        save(job, model, progress)
+        remove_checkpoints(settings.output_dir)
     last = progress.last_validation()
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
     say("Time", f"{clock(progress.train_seconds)} of training")

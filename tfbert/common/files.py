@@ -7,7 +7,10 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
+
+from tfbert.common.errors import UserError
 
 ASIDE = ".replaced"  # where replace_entries lays what it replaces
 
@@ -67,6 +70,35 @@ def replaced_folder(folder, owned=None):
         discard(staged, folder, owned)
 
 
+def read_whole(folder, read):
+    """What read() gives, of one state of `folder`, though another process may replace what is in it meanwhile.
+
+    Raises what read() raises, and UserError where the folder never stays as it is for long enough.
+    """
+    for _ in range(50):
+        before = state_of(folder)
+        try:
+            result = read()
+        except Exception:
+            if before and state_of(folder) == before:
+                raise
+        else:
+            if before and state_of(folder) == before:
+                return result
+        time.sleep(0.1)
+    raise UserError(f"{folder} is being replaced: try again when that is done")
+
+
+def state_of(folder):
+    """Changes when a file of a model folder does; None while one is half replaced by replace_entries."""
+    folder = Path(folder).resolve()
+    if any((staged / ASIDE).exists() for staged in (folder / ".saving", beside(folder))):
+        return None
+    places = [folder, folder / "onnx"]
+    found = [path.stat() for place in places if place.is_dir() for path in place.iterdir() if path.is_file()]
+    return sorted((each.st_dev, each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+
 def beside(folder):
     return folder.with_name(f".{folder.name}.saving")
 
@@ -80,6 +112,8 @@ def finish_replacement(folder, owned):
 
 def discard(staged, folder, owned):
     """Removes `staged`, once a user's own files, and what replace_entries had laid aside, are back in `folder`."""
+    if staged.is_symlink() or staged.is_file():
+        staged.unlink()
     if not staged.exists():
         return
     aside = staged / ASIDE

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.common.errors import UserError
+from tfbert.common.files import read_whole
 from tfbert.data.batches import by_length, pad, padded_length
 from tfbert.data.tasks import MULTI_LABEL
 from tfbert.data.tokenizing import TextEncoder
@@ -25,6 +26,11 @@ class Predictor:
     """
 
     def __init__(self, folder, quantize=False):
+        if not Path(folder).is_dir():
+            raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
+        read_whole(folder, lambda: self.load(folder, quantize))
+
+    def load(self, folder, quantize):
         if not Path(folder, "config.json").exists():
             raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
         config_json = read_config(folder)

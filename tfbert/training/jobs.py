@@ -9,6 +9,7 @@ from functools import cached_property
 
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
+from tfbert.common.locks import sole_run
 from tfbert.common.settings import command_of
 from tfbert.common.timing import Stopwatch
 from tfbert.data.batches import Examples, TrainBatches
@@ -111,7 +112,7 @@ class Job:
 def prepare(settings, argv=None):
     """The Job: finds encoder, data and device, says so, and tokenizes. What is temporary goes when the block ends.
 
-    argv: the words that gave the settings; None: those of the command line.
+    No other run has the output folder until then. argv: the words that gave the settings; None: the command line's.
     """
     with contextlib.ExitStack() as stack:
         yield new_job(settings, argv, stack)
@@ -123,6 +124,7 @@ def new_job(settings, argv, stack):
     task, cluster = chosen_task(settings), find_cluster()
     check_settings(settings)
     if cluster.is_chief:
+        stack.enter_context(sole_run(settings.output_dir, lambda line: say("Note", line)))
         check_places(settings)
     with stopwatch("finding model and data"):
         data = find_dataset(task, settings)

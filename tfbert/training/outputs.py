@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import finish_replacement
+
+STATE = "state.json"  # of a checkpoint, what it was at
 
 
 def check_output_dir(settings, owned, mark, model_file, later=frozenset()):
@@ -47,7 +50,7 @@ def is_of_a_run(path):
 
 def check_runs(settings, folder, there, model_file):
     """Raises UserError where a run that `folder` holds would be lost, or one that is to be resumed is not there."""
-    unfinished = {path.parent.name for path in folder.glob("checkpoints/*/step-*")}
+    unfinished = {each.name for each in folder.glob("checkpoints/seed-*") if checkpoints_in(each)}
     first, wanted = f"seed-{settings.seed}", settings.resume_from_checkpoint
     if wanted == "last" and first not in unfinished:
         others = f" of {first}, only of {', '.join(sorted(unfinished))}" if unfinished else ""
@@ -62,6 +65,12 @@ def check_runs(settings, folder, there, model_file):
         )
     if model_file in there and not unfinished:
         raise UserError(f"{folder}/ holds a model already: add --overwrite_output_dir, or another --output_dir")
+
+
+def checkpoints_in(folder):
+    """The checkpoints in the folder of a seed, the newest first: step-00000016 and the like, which training wrote."""
+    named = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8}", path.name)]
+    return sorted((path for path in named if (path / STATE).is_file() and not path.is_symlink()), reverse=True)
 
 
 def holds_finished_model(output_dir):
@@ -82,11 +91,11 @@ def remove_checkpoints(output_dir):
 def begin(settings, model, seeds=1):
     """Removes the checkpoints of an earlier run, unless they are to be resumed; refuses a disk that is too small.
 
-    Room is needed for a checkpoint of each seed, a successor, and the saved model in its formats.
+    Room is needed for two checkpoints of each seed, a successor, and the saved model in its formats.
     """
     if not settings.resume_from_checkpoint:
         remove_checkpoints(settings.output_dir)
-    needed = (3 * seeds + 6) * 4 * model.count_params()
+    needed = (6 * seeds + 6) * 4 * model.count_params()
     free = shutil.disk_usage(settings.output_dir).free
     if free < needed:
         raise UserError(

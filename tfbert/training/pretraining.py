@@ -1,11 +1,13 @@
 """A job of masked language modelling: what pretrain.py's settings lead to, and what is known of one that was done."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
+from tfbert.common.locks import sole_run
 from tfbert.common.settings import command_of
 from tfbert.data.batches import Examples
 from tfbert.data.masking import MaskedBatches
@@ -38,11 +40,19 @@ class PretrainJob:
     run_facts: dict  # as fitting.run_facts
 
 
+@contextlib.contextmanager
 def prepare(settings, argv=None):
     """The PretrainJob: finds encoder, data and device, says so, and tokenizes.
 
-    argv: the words that gave the settings; None: those of the command line.
+    No other run has the output folder until the block ends. argv: the words that gave the settings; None: the command
+    line's.
     """
+    with sole_run(settings.output_dir, lambda line: say("Note", line)):
+        yield new_job(settings, argv)
+
+
+def new_job(settings, argv):
+    """As prepare."""
     task = chosen_task(settings)
     check_output_dir(settings, ENCODER_FILES, "pretraining.json", "pretraining.json")
     encoder = find_encoder(settings.model_name_or_path)

@@ -14,13 +14,13 @@ from tfbert.common.timing import clock
 from tfbert.training.checkpoints import (
     all_variables,
     folder_of_seed,
-    newest,
-    read_checkpoint,
+    read_newest,
     set_variables,
     write_checkpoint,
 )
 from tfbert.training.distribution import agree
 from tfbert.training.evaluating import forward_of
+from tfbert.training.outputs import checkpoints_in
 
 
 class Progress(keras.callbacks.Callback):
@@ -148,11 +148,11 @@ class Progress(keras.callbacks.Callback):
         write_checkpoint(self.checkpoints, self.model, state, self.best and self.best["weights"])
 
     def restore(self, which):
-        """Takes up a checkpoint: "last", or a folder. Raises UserError where it is missing or of another run."""
-        path = newest(self.checkpoints) if which == "last" else Path(which)
-        if path is None:  # an earlier seed of the job was not done yet
+        """Takes up a checkpoint: "last", or a folder. Raises UserError where none is whole, or it is of another run."""
+        paths = checkpoints_in(self.checkpoints) if which == "last" else [Path(which)]
+        if not paths:  # an earlier seed of the job was not done yet
             return
-        state = read_checkpoint(path, self.model, self.run_facts)
+        path, state = read_newest(paths, self.model, self.run_facts)
         self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
         self.best, self.ended_early = state["best"], state["ended_early"]
         print(f"Resumed at step {self.step} from {path}", flush=True)
