@@ -17,9 +17,10 @@ import sys
 from dataclasses import dataclass
 from itertools import islice
 
+from tfbert.common.console import note
 from tfbert.common.errors import UserError, run
 from tfbert.common.settings import option, parse
-from tfbert.common.text import is_utf8
+from tfbert.common.text import is_utf8, printable
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.predicting import Predictor
 
@@ -70,7 +71,7 @@ def main(argv=None):
             show(parts, dict.fromkeys(result) if trouble else result, predictor.multi_label)
         labelled += len(chunk)
     if not labelled:
-        print("note: there are no texts", file=sys.stderr)
+        note("there are no texts")
 
 
 def choose_input(texts, settings, predictor):
@@ -107,11 +108,11 @@ def something_is_piped(settings):
     if not (comes_within(1) or waits_for(PATIENCE)):
         if settings.json:
             raise UserError(f"nothing came from standard input in {PATIENCE} s: give a text, or - to wait longer")
-        print("note: nothing came, so here is the example; - would wait longer", file=sys.stderr)
+        note("nothing came, so here is the example; - would wait longer")
         return False
     if sys.stdin.buffer.peek(1) or settings.json:
         return True
-    print("note: standard input is empty, so here is the example", file=sys.stderr)
+    note("standard input is empty, so here is the example")
     return False
 
 
@@ -121,7 +122,7 @@ def comes_within(seconds):
 
 
 def waits_for(seconds):
-    print(f"note: waiting {seconds} s for standard input; a text as an argument needs none", file=sys.stderr)
+    note(f"waiting {seconds} s for standard input; a text as an argument needs none")
     return comes_within(seconds)
 
 
@@ -137,28 +138,29 @@ def trouble_with(texts, ids, encoder):
 def tell(place, texts, trouble, length, encoder):
     """Says which of many texts gets no label, and which long one is not read whole."""
     if trouble:
-        print(f"note: {place} {trouble}: no label", file=sys.stderr)
+        note(f"{place} {trouble}: no label")
     elif length > encoder.max_seq_length:
         cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
-        print(f"note: {place} has {length:,} tokens; the model reads {cut}", file=sys.stderr)
+        note(f"{place} has {length:,} tokens; the model reads {cut}")
 
 
 def show_pair(texts, result, multi_label):
     for name, text in zip(("Text:", "and:"), texts):
-        print(f"{name:7} {text}")
+        print(f"{name:7} {printable(text)}")
+    label = printable(result["label"])
     if not multi_label:
-        print(f"Label:  {result['label']} ({result['probability']:.1%})")
+        print(f"Label:  {label} ({result['probability']:.1%})")
         return
-    print(f"Labels: {result['label'] or '(none)'}")
+    print(f"Labels: {label or '(none)'}")
     for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
-        print(f"        {value:6.1%} {name}")
+        print(f"        {value:6.1%} {printable(name)}")
 
 
 def show_line(texts, result, multi_label):
     head = "(no label)  "
     if result["probability"] is not None:
-        head = f"{result['label'] or '(none)'} {result['probability']:6.1%}  "
-    text = " / ".join(" ".join(text.split()) for text in texts)
+        head = f"{printable(result['label']) or '(none)'} {result['probability']:6.1%}  "
+    text = printable(" / ".join(" ".join(text.split()) for text in texts))
     width = max(shutil.get_terminal_size().columns - len(head), 20)
     print(head + (text if len(text) <= width else text[: width - 3] + "..."))
 

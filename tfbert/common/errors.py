@@ -4,6 +4,8 @@ import difflib
 import os
 import sys
 
+from tfbert.common.text import printable
+
 
 class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
@@ -56,5 +58,5 @@ def run(main):
         if message is None:
             raise
         message += ": free or change the place where it writes, then run again"
-    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    print("error: " + printable(" ".join(str(message).split())), file=sys.stderr)
     return 2

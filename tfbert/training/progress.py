@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfbert.common.console import say
 from tfbert.common.errors import UserError
 from tfbert.common.timing import clock
 from tfbert.training.checkpoints import (
@@ -155,7 +156,7 @@ class Progress(keras.callbacks.Callback):
         path, state = read_newest(paths, self.model, self.run_facts)
         self.step, self.history, self.train_seconds = state["step"], state["history"], state["train_seconds"]
         self.best, self.ended_early = state["best"], state["ended_early"]
-        print(f"Resumed at step {self.step} from {path}", flush=True)
+        say("Resumed", f"at step {self.step} from {path}")
 
     def follow_chief(self):
         """Takes the chief's step and variables."""
