@@ -1,10 +1,12 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
-from conftest import ENCODERS, FIXTURES
+from conftest import ENCODERS, FIXTURES, ROOT
 from safetensors.numpy import load_file, save_file
 
 from tfbert.common.errors import UserError
@@ -234,3 +236,28 @@ def test_distilbert_sizes_stand_under_their_own_names():
     config = model_config(read_config(FIXTURES / "tiny_distilbert"))
     assert (config.hidden_size, config.num_hidden_layers, config.intermediate_size) == (16, 2, 32)
     assert (config.pooler_act, config.type_vocab_size, config.classifier_dropout) == ("relu", 0, 0.2)
+
+
+def test_a_disk_that_is_full_ends_in_one_line_and_loses_nothing(tmp_path):
+    if sys.platform == "win32":
+        pytest.skip("Windows has no limit on the size of files")
+    (tmp_path / "tf_model.h5").write_text("old")
+    program = f"""
+import resource, sys
+from tfbert.common.errors import run
+from tfbert.common.files import replaced_folder
+from tfbert.model.configs import read_config
+from tfbert.model.weight_files import read_weights, write_h5
+source = {str(FIXTURES / "tiny_bert")!r}
+weights, config = read_weights(source)[0], read_config(source)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+def main():
+    with replaced_folder({str(tmp_path)!r}, {{"tf_model.h5"}}) as folder:
+        write_h5(weights, folder / "tf_model.h5", config)
+sys.exit(run(main))
+"""
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr.startswith("error: [Errno 27] File too large"), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["tf_model.h5"]
+    assert (tmp_path / "tf_model.h5").read_text() == "old"

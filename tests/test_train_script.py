@@ -421,6 +421,20 @@ def test_texts_are_labelled_in_their_order(model, capsys):
     assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"] * (len(texts) // 2)
 
 
+def test_escapes_in_texts_and_labels_do_not_reach_the_terminal(trained, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {number: f"\x1b[31m{name}" for number, name in config["id2label"].items()}
+    (folder / "config.json").write_text(json.dumps(config))
+    for texts in (["good \x1b]0;title\x07"], ["good \x1b]0;title\x07", "bad"]):
+        infer.main(["--model_dir", str(folder), *texts])
+        shown = capsys.readouterr().out
+        assert "\x1b" not in shown and "\\x1b[31m" in shown and "good \\x1b]0;title\\x07" in shown
+    infer.main(["--model_dir", str(folder), "--json", "good \x1b]0;title\x07"])
+    assert json.loads(capsys.readouterr().out)["text"] == "good \x1b]0;title\x07"
+
+
 def test_json_has_every_probability(model, capsys):
     infer.main([*model, "--json", "a good film"])
     result = json.loads(lines(capsys)[0])
