@@ -1,3 +1,5 @@
+import os
+import shlex
 import subprocess
 import sys
 
@@ -70,3 +72,27 @@ def test_what_a_terminal_would_obey_is_shown_as_escapes(capsys):
     assert "\x1b" not in shown.out + shown.err and "\x07" not in shown.out + shown.err
     assert shown.out == "Labels    \\x1b]0;title\\x07\\u202e 50%\n"
     assert shown.err == ("error: no column '\\x1b]0;title\\x07\\x9b1m'\nnote: \\x1b]0;title\\x07\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(
+    "program, redirection, code, message",
+    [
+        ("print('x')", ">/dev/full", 2, "error: [Errno 28] No space left on device"),
+        ("print('x')", ">/dev/full 2>/dev/full", 2, ""),
+        ("fail()", "2>/dev/full", 2, ""),
+        ("fail()", "2>&-", 2, ""),
+        ("note('x')", "2>/dev/full", 0, ""),
+        ("note('x')", "2>&-", 0, ""),
+    ],
+)
+def test_streams_that_are_full_or_closed(program, redirection, code, message):
+    whole = (
+        "import sys; from tfbert.common.errors import run, UserError; from tfbert.common.console import note\n"
+        "def fail(): raise UserError('no')\n"
+        f"sys.exit(run(lambda: {program}))"
+    )
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(whole)} {redirection}"
+    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert result.stderr.startswith(message) and (message or not result.stderr)

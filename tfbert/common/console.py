@@ -1,5 +1,6 @@
 """What a person reads in the terminal while a job begins and ends."""
 
+import contextlib
 import shutil
 import sys
 import textwrap
@@ -16,4 +17,5 @@ def say(name, text):
 
 def note(text):
     """Prints a line to standard error: what a person should know and a program need not read."""
-    print(f"note: {printable(text)}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # where standard error is full, the answers still count
+        print(f"note: {printable(text)}", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """What a user can mend is said in one line; everything else keeps its traceback."""
 
+import contextlib
 import difflib
 import os
 import sys
@@ -47,11 +48,14 @@ def disk_trouble(error):
 
 def run(main):
     """Call `main` as a command and return its exit code: 0, 2 for a UserError, 130 for Ctrl-C, 141 as of SIGPIPE."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without emoji is no reason to fail
     try:
-        return main() or 0
+        code = main() or 0
+        sys.stdout.flush()
+        return code
     except UserError as error:
         message = error
         if any(isinstance(each, SilentServer) for each in causes(error)):
@@ -73,4 +77,9 @@ def run(main):
 
 
 def show(message):
-    print("error: " + printable(" ".join(str(message).split())), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # of standard error itself: the exit code says it still
+        print("error: " + printable(" ".join(str(message).split())), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter fails at its end
