@@ -255,6 +255,7 @@ def test_starting_again_removes_the_checkpoints_of_before(untrained, dataset_fol
 def test_seeds_that_cannot_be_are_refused_at_once(arguments, message, untrained, dataset_folder, tmp_path):
     checkpoint = tmp_path / "model/checkpoints/seed-42/step-00000003"
     checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text("{}")
     with pytest.raises(UserError, match=message):
         train.main(started(tmp_path / "model", untrained, dataset_folder, *arguments))
     assert checkpoint.exists()
@@ -272,6 +273,7 @@ def test_only_what_train_py_wrote_is_removed(untrained, dataset_folder, tmp_path
 def test_another_run_is_not_lost_to_a_checkpoint_from_elsewhere(untrained, dataset_folder, tmp_path):
     step = tmp_path / "model/checkpoints/seed-42/step-00000003"
     step.mkdir(parents=True)
+    (step / "state.json").write_text("{}")
     elsewhere = ["--resume_from_checkpoint", tmp_path / "other/checkpoints/seed-42/step-00000005"]
     with pytest.raises(UserError, match="holds an unfinished run"):
         train.main(started(tmp_path / "model", untrained, dataset_folder, *elsewhere))

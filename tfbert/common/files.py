@@ -80,10 +80,10 @@ def read_whole(folder, read):
         try:
             result = read()
         except Exception:
-            if before and state_of(folder) == before:
+            if before is not None and state_of(folder) == before:
                 raise
         else:
-            if before and state_of(folder) == before:
+            if before is not None and state_of(folder) == before:
                 return result
         time.sleep(0.1)
     raise UserError(f"{folder} is being replaced: try again when that is done")
