@@ -115,15 +115,14 @@ def write(rows, names, rounds):
     ]
     for name in names:
         of_set = [row for row in rows if row["set"] == name]
-
-        def middle(way, figure):
-            return statistics.median(row[way][figure] for row in of_set)
-
+        grid, path = (
+            {figure: statistics.median(row[way][figure] for row in of_set) for figure in of_set[0][way]}
+            for way in ("grid", "path")
+        )
         ratio = statistics.median(row["grid"]["seconds"] / row["path"]["seconds"] for row in of_set)
         lines.append(
-            f"| {name} | {middle('grid', 'seconds'):.1f} | {middle('path', 'seconds'):.1f} | {ratio:.0f} | "
-            f"{middle('grid', 'log_loss'):.4f}, {middle('path', 'log_loss'):.4f} | "
-            f"{middle('grid', 'accuracy'):.2%}, {middle('path', 'accuracy'):.2%} |"
+            f"| {name} | {grid['seconds']:.1f} | {path['seconds']:.1f} | {ratio:.0f} | "
+            f"{grid['log_loss']:.4f}, {path['log_loss']:.4f} | {grid['accuracy']:.2%}, {path['accuracy']:.2%} |"
         )
     save(RESULTS / "feature_fit", "\n".join(lines) + "\n", rows)
 
