@@ -114,7 +114,7 @@ def confusion_matrix(folder, name, metrics, label_names, tested):
     cells, columns = counts[shown][:, shown], [label_names[place] for place in shown]
     rows = columns
     if len(shown) < len(counts):
-        title += f": the {len(shown)} of {len(counts)} labels that are confused most"
+        title += f"\nthe {len(shown)} of {len(counts)} labels that are confused most"
         cells = np.hstack([cells, counts[shown].sum(axis=1, keepdims=True) - cells.sum(axis=1, keepdims=True)])
         columns = [*columns, "(another label)"]
     shares, few = cells / totals, len(shown) <= 8  # whose cells have room
@@ -128,7 +128,7 @@ def confusion_matrix(folder, name, metrics, label_names, tested):
         axes.set(xlabel="predicted", ylabel="true", title=title)
         axes.tick_params(axis="y", rotation=0)
         if not few or max(map(len, columns)) > 10:
-            axes.set_xticklabels(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+            plt.setp(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
 
 
 def by_label(folder, name, metrics, label_names):

@@ -157,7 +157,11 @@ def what_for_what(record):
         head = ["true", "predicted", record.job.task.unit, "share of the true label's"]
         lines = ["What it confuses most:", "", *table(head, rows), ""]
     if never := never_predicted(matrix, names):
-        lines += [f"Never predicted ({len(never)} of {len(names)} labels): {one_line(', '.join(never))}.", ""]
+        more = f" and {len(never) - MANY} more" if len(never) > MANY else ""
+        lines += [
+            f"Never predicted, {len(never)} of {len(names)} labels: {one_line(', '.join(never[:MANY]))}{more}.",
+            "",
+        ]
     return lines
 
 

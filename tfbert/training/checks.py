@@ -87,7 +87,9 @@ def check_memory(settings, shape, device, tokens, most_texts):
     if device.is_gpu or not hasattr(os, "sysconf"):  # a GPU says so itself; Windows does not tell
         return
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    of_layer = 24 * min(tokens, settings.max_seq_length) * shape.hidden_size  # 12 vectors of 2 bytes for each token
+    of_layer = (
+        24 * int(min(tokens, settings.max_seq_length)) * shape.hidden_size
+    )  # 12 vectors of 2 bytes for each token
     learnt = settings.per_device_train_batch_size or 0, of_layer * shape.num_hidden_layers
     sizes = {"per_device_train_batch_size": learnt}
     if hasattr(settings, "per_device_eval_batch_size"):
