@@ -43,7 +43,7 @@ class RunSettings:
     max_seq_length: int | None = what(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
 
     num_train_epochs: float | None = how(
-        None, "passes over the texts; default: as the Job line says", above=0, at_most=10_000
+        None, "passes over the texts; default: as the Job line says", above=0, at_most=100_000
     )
     per_device_train_batch_size: int | None = how(
         None, "texts in a step; default 32 on a GPU, else 16", at_least=1, at_most=65536
