@@ -117,10 +117,13 @@ def report(job, run, metrics, logits):
     from tfbert.report.record import Record, write_all
     from tfbert.report.wording import headline
 
-    write_all(Record(job, run, metrics, logits))
+    record = Record(job, run, metrics, logits)
+    write_all(record)
     print()
     for line in headline(metrics, job.task):
         say(*line)
+    for note in record.notes:
+        say("Note", note)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))
     say("Results", f"{job.settings.output_dir}/, {job.plots_dir}/, {job.report_path}")
     say("Try", job.infer_command)

@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 
 from tfbert.report import calibration
-from tfbert.report.baselines import baselines
+from tfbert.report.baselines import baselines, lacks_spaces
 from tfbert.report.calibration import calibration_bins, confidences, expected_calibration_error, softmax
 from tfbert.report.metrics import (
+    OF_ONE_LABEL,
+    OF_SEVERAL_LABELS,
     accuracy_by_length,
     evaluate,
     evaluate_several,
+    figure,
     interval,
     mean_and_deviation,
     score,
@@ -182,3 +185,65 @@ def test_the_baseline_takes_the_most_frequent_words_where_memory_ends(monkeypatc
     labels = np.array([1, 0] * 20)
     monkeypatch.setattr("tfbert.report.baselines.BASELINE_WEIGHTS", 2)  # one word for each of two labels: film
     assert baselines("accuracy", texts, texts, labels, labels)["baseline_accuracy"] == 0.5
+
+
+def unspaced(count, seed):
+    """Texts without spaces, in each of which one of eight signs tells the label."""
+    rng = np.random.default_rng(seed)
+    signs = ["\u597d\u68d2\u5999\u4f73", "\u574f\u7cdf\u5dee\u70c2"]
+    texts, labels = [], rng.integers(0, 2, count)
+    for label in labels:
+        text = list(rng.choice(list("\u8fd9\u90e8\u7535\u5f71\u7684\u60c5\u8282\u97f3\u4e50\u6f14\u5458"), 8))
+        text.insert(rng.integers(8), rng.choice(list(signs[label])))
+        texts.append("".join(text))
+    return texts, labels
+
+
+def test_in_a_language_without_spaces_the_baseline_reads_characters():
+    (train, labels), (test, truth) = unspaced(200, 0), unspaced(50, 1)
+    result = baselines("accuracy", train, test, labels, truth)
+    assert result["baseline"] == "TF-IDF of characters"
+    assert result["baseline_accuracy"] > 0.9 > result["majority_accuracy"]
+    several = np.stack([labels, 1 - labels], axis=1).astype(np.float32)
+    result = baselines("f1_micro", train, train, several, several)
+    assert result["baseline"] == "TF-IDF of characters" and result["baseline_f1_micro"] > 0.9
+
+
+def test_with_spaces_the_baseline_reads_words():
+    texts = [f"{word} film {n}" for n in range(20) for word in ("lovely", "dreadful")]
+    assert (
+        baselines("accuracy", texts, texts, np.array([1, 0] * 20), np.array([1, 0] * 20))["baseline"]
+        == "TF-IDF of words"
+    )
+
+
+@pytest.mark.parametrize(
+    "texts, lacking",
+    [
+        (["\u5f88\u597d", "\u4e0d\u9519"], True),  # two signs are a whole text
+        (["\u0e14\u0e35\u0e21\u0e32\u0e01"], True),
+        (["thefilmwaslovely", "aboringandweakplot"], True),
+        (["\uc88b\uc740 \uc601\ud654 \uc785\ub2c8\ub2e4"], False),
+        (["a film from \u65e5\u672c, which is lovely"], False),
+        ([""], False),
+    ],
+)
+def test_texts_without_spaces_are_known_by_their_signs(texts, lacking):
+    assert lacks_spaces(texts) is lacking
+
+
+def test_the_figures_that_choose_a_validation_are_those_of_the_report():
+    rng = np.random.default_rng(0)
+    for count in (2, 3):
+        logits, labels = rng.normal(0, 2, (200, count)), rng.integers(0, count, 200)
+        wanted = evaluate(logits, labels, list("abc")[:count], metric="matthews_correlation")
+        for name in OF_ONE_LABEL:
+            assert figure(name, logits, labels) == pytest.approx(wanted[name]), name
+    logits, labels = rng.normal(0, 2, (200, 4)), rng.integers(0, 2, (200, 4)).astype(np.float32)
+    wanted = evaluate_several(logits, labels, list("abcd"))
+    for name in OF_SEVERAL_LABELS:
+        assert figure(name, logits, labels) == pytest.approx(wanted[name]), name
+
+
+def test_where_held_out_texts_have_one_label_the_area_says_nothing():
+    assert figure("roc_auc", np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1])) == 0.5

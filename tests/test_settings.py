@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from infer import InferSettings
 from tfbert.common.errors import UserError
 from tfbert.common.settings import command_of, parse
 from tfbert.training.settings import PretrainSettings, TrainSettings
@@ -79,6 +80,79 @@ def test_a_wrong_settings_file_is_one_clear_line(tmp_path, text, message):
     with pytest.raises(UserError) as caught:
         parse(TrainSettings, [str(path)])
     assert message in str(caught.value)
+
+
+def test_a_file_with_a_mark_at_its_beginning_is_read(tmp_path):
+    for name, text in (("run.json", '{"seed": 7}'), ("run.yaml", "seed: 7")):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert parse(TrainSettings, [str(tmp_path / name)]).seed == 7
+
+
+@pytest.mark.parametrize(
+    "text", ["overwrite_output_dir: !!bool abc", "seed: !!timestamp abc", 'seed: !!int ""', "seed: !!float abc",
+             "seed: !!python/object:os.system x", "? [1]\n: 2", "seed: !!int abc", "&a [*a]"]
+)  # fmt: skip
+def test_yaml_that_does_not_fit_its_tags_is_one_clear_line(tmp_path, text):
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"run\.yaml"):
+        parse(TrainSettings, [str(tmp_path / "run.yaml")])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('{"overwrite_output_dir": "true"}', "--overwrite_output_dir true: must be true or false, without quotes"),
+        ('{"seed": "true"}', "--seed true: must be a whole number"),
+        ('{"learning_rate": NaN}', "must be a finite number"),
+        ('{"save-steps": 1, "save_steps": 2}', "gives a setting twice"),
+        ("[" * 100_000, "cannot read the settings file"),
+    ],
+)
+def test_a_wrong_json_file_is_one_clear_line(tmp_path, text, message):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        parse(TrainSettings, [str(tmp_path / "run.json")])
+
+
+def test_lists_within_lists_do_not_fill_the_memory(tmp_path):
+    lists = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 15)]
+    (tmp_path / "run.yaml").write_text("seed:\n  - l0: &l0 [x]\n" + "".join(f"    {line}\n" for line in lists))
+    with pytest.raises(UserError, match="--seed .*must be a whole number") as caught:
+        parse(TrainSettings, [str(tmp_path / "run.yaml")])
+    assert len(str(caught.value)) < 100_000
+
+
+def test_a_settings_file_is_a_regular_file(tmp_path):
+    (tmp_path / "run.json").mkdir()
+    with pytest.raises(UserError, match="run.json is not a regular file"):
+        parse(TrainSettings, [str(tmp_path / "run.json")])
+
+
+@pytest.mark.parametrize("settings_class", [TrainSettings, PretrainSettings])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--per_device_train_batch_size", "1000000000"],
+        ["--per_device_train_batch_size", str(10**18)],
+        ["--num_train_epochs", "1e9"],
+        ["--gradient_accumulation_steps", "1000000"],
+    ],
+)
+def test_sizes_that_no_machine_holds_are_refused(settings_class, arguments):
+    with pytest.raises(UserError, match=f"{arguments[0]} {arguments[1]}: must be at most"):
+        parse(settings_class, arguments)
+
+
+def test_infer_refuses_such_sizes_too():
+    with pytest.raises(UserError, match="--batch_size .*: must be at most"):
+        parse(InferSettings, ["--batch_size", str(10**18)], positional=("text", ""))
+
+
+def test_the_best_validation_may_be_that_of_any_figure_of_the_report():
+    for name in ("loss", "metric", "f1_macro", "matthews_correlation", "roc_auc", "jaccard", "accuracy", "ece"):
+        assert parse(TrainSettings, ["--metric_for_best_model", name]).metric_for_best_model == name
+    with pytest.raises(UserError, match=r"must be one of loss, .*f1_macro.*; did you mean f1_macro\?"):
+        parse(TrainSettings, ["--metric_for_best_model", "f1_marco"])
 
 
 @pytest.mark.parametrize(

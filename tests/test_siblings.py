@@ -153,7 +153,7 @@ def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrain
 
     output = tmp_path / "model"
     metrics = fit(untrained, output, "--dataset_name", dataset_folder, "--method", "features", "--pooling", pooling)
-    assert metrics["accuracy"] > 0.8
+    assert metrics["accuracy"] > 0.75
     before, after = read_weights(untrained)[0], read_weights(output)[0]
     encoder = [name for name in after if name.startswith("bert.encoder") or name.startswith("bert.embeddings")]
     assert encoder and all(np.array_equal(after[name], before[name]) for name in encoder)
@@ -176,8 +176,40 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     labels = (features @ rng.normal(size=(6, count))).argmax(axis=1)
     kernel, bias, strengths = fit_regression(features, labels, 1, TOPICS[:count])
     scaled = StandardScaler().fit_transform(features)
-    expected = LogisticRegression(C=strengths[0], max_iter=1000).fit(scaled, labels).predict_proba(scaled)
-    np.testing.assert_allclose(softmax(features @ kernel + bias), expected, atol=2e-3)
+    reference = LogisticRegression(C=strengths[0], solver="newton-cg").fit(scaled, labels)
+    np.testing.assert_allclose(softmax(features @ kernel + bias), reference.predict_proba(scaled), atol=2e-3)
+
+
+def test_c_is_that_of_the_lowest_cross_entropy_on_folds(monkeypatch):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    from tfbert.training.features import STRENGTHS, regression
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, 20)).astype(np.float32)
+    labels = (features @ rng.normal(size=(20, 4)) + 2 * rng.gumbel(size=(400, 4))).argmax(axis=1)
+    folds = StratifiedKFold(5, shuffle=True, random_state=1)
+    scores = [
+        -cross_val_score(
+            LogisticRegression(C=c, max_iter=1000), features, labels, cv=folds, scoring="neg_log_loss"
+        ).mean()
+        for c in STRENGTHS
+    ]
+    fitted, seen = LogisticRegression.fit, []
+    monkeypatch.setattr(LogisticRegression, "fit", lambda self, *data: seen.append(self.C) or fitted(self, *data))
+    chosen = regression(features, labels, 1, balanced=False).C
+    assert scores[list(STRENGTHS).index(chosen)] < 1.003 * min(scores) and 1e-4 < chosen < 1
+    assert max(seen) < 10  # what comes after a worse one is not tried
+
+
+def test_labels_that_can_be_parted_at_once_give_no_warning(recwarn):
+    from tfbert.training.features import regression
+
+    labels = np.arange(60) % 2
+    features = (labels[:, None] + np.random.default_rng(0).normal(0, 1e-3, (60, 3))).astype(np.float32)
+    assert (regression(features, labels, 1, balanced=False).predict(features) == labels).all()
+    assert not recwarn.list
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -236,6 +268,14 @@ def test_labels_of_any_signs_and_many_of_them_are_drawn(untrained, tmp_path):
     assert "| line break &lt;b> \\| x |" in (tmp_path / "model/training_report.md").read_text()
     assert "| $5_$9 |" in (tmp_path / "model/training_report.md").read_text()
     assert (tmp_path / "model/plots/confusion_matrix.png").exists()
+
+
+def test_a_metric_that_the_task_has_not_is_refused_before_training(untrained, tmp_path):
+    path = write(tmp_path / "own.csv", ["text", "label"], list(zip(*reviews(60, 7))))
+    with pytest.raises(UserError, match="--metric_for_best_model jaccard: where one label holds, one of loss, metric"):
+        fit(untrained, tmp_path / "model", "--train_file", path, "--metric_for_best_model", "jaccard")
+    with pytest.raises(UserError, match="--gradient_accumulation_steps 5000: the run has"):
+        fit(untrained, tmp_path / "model", "--train_file", path, "--gradient_accumulation_steps", 5000)
 
 
 @pytest.mark.parametrize(

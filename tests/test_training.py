@@ -354,6 +354,23 @@ def test_the_best_weights_come_back_and_training_ends_early(data, tmp_path, monk
         np.testing.assert_array_equal(value, after_eight[name], err_msg=name)
 
 
+@pytest.mark.parametrize("name, best", [("f1_macro", 8), ("ece", 4), ("metric", 12), ("loss", 12)])
+def test_the_figure_that_is_named_says_which_validation_is_best(name, best, data, tmp_path, monkeypatch):
+    rows = [{"loss": 0.9, "accuracy": 0.1, "f1_macro": 0.2, "ece": 0.1, "f1_micro": 0.3},
+            {"loss": 0.8, "accuracy": 0.1, "f1_macro": 0.5, "ece": 0.3, "f1_micro": 0.4},
+            {"loss": 0.1, "accuracy": 0.1, "f1_macro": 0.4, "ece": 0.2, "f1_micro": 0.9}]  # fmt: skip
+    values = iter(rows)
+    monkeypatch.setattr(evaluating, "evaluation_of", lambda *_: lambda forward: next(values))
+    _, progress = train(data, tmp_path, total_steps=12, eval_steps=4, load_best_model_at_end=True,
+                        metric_for_best_model=name)  # fmt: skip
+    assert progress.best["step"] == best
+
+
+def test_validation_measures_the_figure_that_is_named(data, tmp_path, capsys):
+    _, progress = train(data, tmp_path, total_steps=4, load_best_model_at_end=True, metric_for_best_model="f1_macro")
+    assert 0 <= progress.history[-1]["validation_f1_macro"] <= 1 and "  f1_macro 0." in capsys.readouterr().out
+
+
 def test_a_resumed_run_knows_the_best_weights_so_far(data, tmp_path, monkeypatch):
     losses_in_turn(monkeypatch, [0.5, 0.7])
 

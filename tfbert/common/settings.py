@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import json
 import os
+import reprlib
 import shlex
 import sys
 import types
@@ -110,8 +111,10 @@ def read_file(path, settings_class):
     path = Path(path)
     if path.suffix not in (".json", ".yaml", ".yml"):
         raise UserError(f"unexpected argument {path}: flags begin with --, a settings file ends in .json or .yaml")
+    if path.exists() and not path.is_file():
+        raise UserError(f"the settings file {path} is not a regular file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             values = json.loads(text)
         else:
@@ -119,14 +122,17 @@ def read_file(path, settings_class):
 
             try:
                 values = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ValueError(error) from error
+            except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # of tags, as !!bool abc
+                raise ValueError(f"not YAML, or a tag that does not fit its value ({error})") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read the settings file {path}: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold names and values, such as learning_rate: 2e-5")
     known = [field.name for field in dataclasses.fields(settings_class)]
+    spelled = values
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
+    if len(values) < len(spelled):
+        raise UserError(f"{path} gives a setting twice, with - and with _")
     for name in values:
         if name not in known:
             raise UserError(f"{path}: unknown setting {name}{nearest(name, known)}")
@@ -158,10 +164,12 @@ def as_flag(value, wanted, rule):
 
 
 def checked_value(field, value):
-    flag, wanted, rule = f"--{field.name} {value}", value_type(field), field.metadata
+    wanted, rule = value_type(field), field.metadata
+    flag = f"--{field.name} {value if isinstance(value, (str, int, float)) else reprlib.repr(value)}"
     if wanted is bool:
         if not isinstance(value, bool):
-            raise UserError(f"{flag}: must be true or false")
+            quoted = ", without quotes" if isinstance(value, str) else ""
+            raise UserError(f"{flag}: must be true or false{quoted}")
         return value
     value = as_flag(value, wanted, rule)
     try:

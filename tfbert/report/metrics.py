@@ -1,4 +1,4 @@
-"""Metrics, baselines, worst mistakes."""
+"""Metrics of what a model says of texts with known labels."""
 
 import math
 
@@ -14,12 +14,15 @@ from tfbert.report.calibration import (
     softmax,
 )
 
-BASELINE_WEIGHTS = 10_000_000  # of logistic regression, at most: L-BFGS holds some 25 float64 for each
 METRICS = {
     "accuracy": "accuracy",
     "matthews_correlation": "Matthews correlation",
     "f1_micro": "micro-F1",
 }
+LOWER_IS_BETTER = ("loss", "log_loss", "ece")
+# what the best validation can be the best of, where one label holds and where several may
+OF_ONE_LABEL = ("accuracy", "f1", "f1_macro", "matthews_correlation", "roc_auc", "log_loss", "ece")
+OF_SEVERAL_LABELS = ("accuracy", "f1_micro", "f1_macro", "jaccard", "roc_auc", "roc_auc_micro", "log_loss", "ece")
 
 
 def wilson_interval(successes, count, z=1.96):
@@ -53,6 +56,35 @@ def score(metric, predicted, labels):
         return float(micro_f1((predicted * labels).sum(), predicted.sum() + labels.sum()))
     right = predicted == labels
     return float((right.all(axis=1) if right.ndim == 2 else right).mean())
+
+
+def figure(name, logits, labels):
+    """One of OF_ONE_LABEL or OF_SEVERAL_LABELS, as evaluate and evaluate_several give it, at a threshold of 0.5.
+
+    Of a ROC AUC of single labels, the mean over those that some texts have and others have not; 0.5 where none is so.
+    """
+    from sklearn import metrics
+
+    several, probabilities = labels.ndim == 2, probabilities_of(logits, labels)
+    predicted = decided(logits, several)
+    if name == "log_loss":
+        return float(cross_entropies(np.float64(logits), labels).mean())
+    if name == "ece":
+        return expected_calibration_error(*confidences(probabilities, labels))
+    if name == "jaccard":
+        return float(metrics.jaccard_score(labels, predicted, average="samples", zero_division=1))
+    if name in ("f1", "f1_macro"):
+        classes = np.arange(logits.shape[1])
+        f1 = metrics.f1_score(labels, predicted, labels=classes, average=None, zero_division=0)
+        return float(f1[1] if name == "f1" and len(f1) == 2 else f1.mean())
+    if name in ("roc_auc", "roc_auc_micro"):
+        truth = labels if several else labels[:, None] == np.arange(logits.shape[1])
+        if name == "roc_auc_micro":
+            return float(metrics.roc_auc_score(truth.ravel(), probabilities.ravel()))
+        areas = [metrics.roc_auc_score(true, scores) for true, scores in zip(truth.T, probabilities.T)
+                 if 0 < true.sum() < len(true)]  # fmt: skip
+        return float(np.mean(areas or 0.5))
+    return score(name, predicted, labels)
 
 
 def interval(metric, predicted, labels, draws=1000):

@@ -44,8 +44,8 @@ def write_model_card(path, record):
 Labels: {one_line(", ".join(job.splits.label_names))}.
 {METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
 {metrics[f"{metric}_low"]:.4f} to {metrics[f"{metric}_high"]:.4f}) on {metrics["n_test"]:,} {job.task.tested},
-after training on {metrics["n_train"]:,}. TF-IDF with logistic regression reaches {metrics[f"baseline_{metric}"]:.4f} on
-the same {job.task.unit}.
+after training on {metrics["n_train"]:,}. On the same {job.task.unit}, {metrics["baseline"]} with logistic regression
+reaches {metrics[f"baseline_{metric}"]:.4f}, the most frequent label {metrics[f"majority_{metric}"]:.4f}.
 
 It reads at most {settings.max_seq_length} tokens of a text ({settings.truncation}).
 

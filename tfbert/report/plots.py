@@ -7,20 +7,27 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn
 
 from tfbert.common.files import replaced_file
 from tfbert.report.calibration import calibration_bins, confidences, probabilities_of
+from tfbert.report.confusions import shown_labels
+from tfbert.report.fonts import choose_fonts, font_to_install
 from tfbert.report.metrics import METRICS, has_roc
 
+BARS = 50  # labels in one picture
 KNOWN = {"loss", "accuracy", *METRICS, "confusion_matrix", "labels", "calibration", "lengths", "roc"}
 
 
 def write_plots(folder, record):
-    """The pictures that a run has: curves, confusion matrix or figures by label, calibration, lengths, ROC curve."""
+    """The pictures that a run has: curves, confusion matrix or figures by label, calibration, lengths, ROC curve.
+
+    Where no font has the signs of some labels' names, record.notes says which to install.
+    """
     seaborn.set_theme(style="whitegrid", palette="deep", rc={"text.parse_math": False})  # a label may hold dollars
     job, metrics, history = record.job, record.metrics, record.run.history
-    labels, names = job.test.labels, [short(name) for name in job.splits.label_names]
+    labels, names = job.test.labels, drawable(job.splits.label_names, record.notes)
     before = probabilities_of(record.logits, labels)
     probabilities = probabilities_of(record.logits / metrics["temperature"], labels)
     metric, several = metrics["metric"], labels.ndim == 2
@@ -36,21 +43,35 @@ def write_plots(folder, record):
     if history and metric != "accuracy":
         pictures[metric] = curve, history, METRICS[metric], metrics.get(f"{metric}_at_half", metrics[metric])
     if several:
-        pictures["labels"] = by_label, metrics
+        pictures["labels"] = by_label, metrics, names
     else:
         pictures["confusion_matrix"] = confusion_matrix, metrics, names, job.task.tested
     if has_roc(metrics):
         pictures["roc"] = roc, probabilities, labels, metrics, names
-    for name, (draw, *figures) in pictures.items():
-        draw(folder, name, *figures)
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of signs that no font has
+        for name, (draw, *figures) in pictures.items():
+            draw(folder, name, *figures)
     for stale in KNOWN - set(pictures):
         Path(folder, f"{stale}.png").unlink(missing_ok=True)
 
 
+def drawable(label_names, notes):
+    """Labels' names as there is room for them, in fonts that have their signs; their numbers where none has."""
+    names = [short(name) for name in label_names]
+    if missing := choose_fonts(names):
+        without = [place for place, name in enumerate(names) if missing & set(name)]
+        notes.append(f"no font here has the signs {''.join(sorted(missing)[:5])} of {len(without)} labels' names: "
+                     "the pictures name them by their numbers in config.json; "
+                     f"install {font_to_install(missing)} before the next run")  # fmt: skip
+        for place in without:
+            names[place] = f"label {place}"
+    return names
+
+
 def short(name):
-    """A label's name as there is room for it."""
-    name = " ".join(name.split())
-    return name if len(name) <= 25 else name[:24] + "…"
+    """A label's name as there is room for it: beginnings are often the same, so the middle gives way."""
+    name = "".join(sign for sign in " ".join(name.split()) if sign.isprintable())
+    return name if len(name) <= 25 else f"{name[:12]}…{name[-12:]}"
 
 
 class Picture:
@@ -65,8 +86,8 @@ class Picture:
 
     def __exit__(self, kind, *exception):
         if kind is None:
-            with replaced_file(self.path) as staged, warnings.catch_warnings(category=UserWarning, action="ignore"):
-                self.figure.savefig(staged, dpi=120)  # warns of signs that its font lacks, and draws boxes for them
+            with replaced_file(self.path) as staged:
+                self.figure.savefig(staged, dpi=120)
         plt.close(self.figure)
 
 
@@ -85,28 +106,43 @@ def curve(folder, name, history, title, test_value):
 
 
 def confusion_matrix(folder, name, metrics, label_names, tested):
-    matrix = metrics["confusion_matrix"]
-    totals = [max(sum(row), 1) for row in matrix]
-    shares = [[count / total for count in row] for row, total in zip(matrix, totals)]
-    texts = [[f"{count:,}\n{share:.1%}" for count, share in zip(*rows)] for rows in zip(matrix, shares)]
-    few = len(label_names) <= 15  # whose cells have room for figures
-    side = 3 + 1.1 * len(label_names) if few else 15
+    """Counts, and shares of each true label's texts; of many labels, those that are confused most."""
+    counts = np.array(metrics["confusion_matrix"])
+    shown = shown_labels(metrics["confusion_matrix"])
+    title = f"Confusion matrix, {counts.sum():,} {tested}"
+    totals = counts.sum(axis=1, keepdims=True)[shown].clip(1)
+    cells, columns = counts[shown][:, shown], [label_names[place] for place in shown]
+    rows = columns
+    if len(shown) < len(counts):
+        title += f"\nthe {len(shown)} of {len(counts)} labels that are confused most"
+        cells = np.hstack([cells, counts[shown].sum(axis=1, keepdims=True) - cells.sum(axis=1, keepdims=True)])
+        columns = [*columns, "(another label)"]
+    shares, few = cells / totals, len(shown) <= 8  # whose cells have room
+    texts = [[f"{count:,}\n{share:.1%}" if few else f"{count:,}" * bool(count) for count, share in zip(*each)]
+             for each in zip(cells, shares)]  # fmt: skip
+    side = 3 + (1.1 if few else 0.5) * len(rows)
     with Picture(folder, name, (side + 0.8, side)) as axes:
-        names = label_names if few else "auto"
-        seaborn.heatmap(shares, annot=texts if few else None, fmt="", cmap="Blues", vmin=0, vmax=1, square=True,
-                        ax=axes, xticklabels=names, yticklabels=names)  # fmt: skip
-        axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix, {sum(totals):,} {tested}")
+        seaborn.heatmap(shares, annot=texts, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=axes,
+                        xticklabels=columns, yticklabels=rows, cbar_kws={"label": "share of the true label's texts",
+                                                                         "shrink": 0.8})  # fmt: skip
+        axes.set(xlabel="predicted", ylabel="true", title=title)
+        axes.tick_params(axis="y", rotation=0)
+        if not few or max(map(len, columns)) > 10:
+            plt.setp(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
 
 
-def by_label(folder, name, metrics):
-    rows = sorted(metrics["per_class"].items(), key=lambda row: row[1]["f1"])
+def by_label(folder, name, metrics, label_names):
+    rows = sorted(zip(label_names, metrics["per_class"].values()), key=lambda row: row[1]["f1"])
+    title = "By label (number of texts that have it)"
+    if len(rows) > BARS:
+        rows, title = rows[:BARS], f"The {BARS} of {len(rows)} labels with the lowest F1 (texts that have it)"
     with Picture(folder, name, (7, 1.5 + 0.35 * len(rows))) as axes:
-        axes.barh([f"{short(name)} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
+        axes.barh([f"{name} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
         for place, (_, row) in enumerate(rows):
             axes.annotate(f"{row['f1']:.2f}", (row["f1"], place), (3, 0), textcoords="offset points", va="center")
         axes.axvline(metrics["f1_micro"], color="grey", linestyle="--", label=f"micro: {metrics['f1_micro']:.3f}")
         axes.axvline(metrics["f1_macro"], color="grey", linestyle=":", label=f"macro: {metrics['f1_macro']:.3f}")
-        axes.set(xlabel="F1, with the fitted thresholds", title="By label (number of texts that have it)", xlim=(0, 1))
+        axes.set(xlabel="F1, with the fitted thresholds", title=title, xlim=(0, 1))
         axes.legend(loc="lower right")
 
 

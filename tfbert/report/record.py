@@ -1,6 +1,6 @@
 """All that a finished run leaves to read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ class Record:
     run: object  # runs.Run, the saved one
     metrics: dict
     logits: np.ndarray  # of the test texts, float (N, L), without temperature
+    notes: list = field(default_factory=list)  # on what was drawn
 
     @property
     def title(self):

@@ -6,10 +6,11 @@ import platform
 
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
-from tfbert.report.markdown import table
+from tfbert.report.confusions import MANY, confused_pairs, never_predicted
+from tfbert.report.markdown import one_line, table
 from tfbert.report.metrics import METRICS, has_roc
 from tfbert.report.mistakes import table_of_mistakes, worst_mistakes
-from tfbert.report.wording import as_text, kept, over_seeds, seeds_and_average
+from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average
 
 PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "onnxruntime")
 
@@ -27,16 +28,13 @@ def summary(record):
     def shown(key):
         return "" if metrics.get(key) is None else f"{metrics[key]:.4f}"
 
-    gain = round(metrics[metric] - metrics[f"baseline_{metric}"], 6)
-    size = f"{abs(gain) * 100:.2f} points" if metric == "accuracy" else f"{abs(gain):.3f}"
-    compared = f"{size} {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
     head = ["", name, "measured or published", "F1" if metric != "f1_micro" else "macro-F1", "ROC AUC", "log loss",
             "calibration error", "training, s"]  # fmt: skip
     second = "f1_macro" if metric == "f1_micro" else "f1"
     rows = [
         [job.encoder_name, shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
          f"{metrics['train_seconds']:.0f}"],
-        ["TF-IDF + logistic regression", shown(f"baseline_{metric}"), "here", *[""] * 4,
+        [f"{metrics['baseline']} + logistic regression", shown(f"baseline_{metric}"), "here", *[""] * 4,
          f"{metrics['baseline_seconds']:.0f}"],
         ["the most frequent label", shown(f"majority_{metric}"), "here", *[""] * 5],
         *[[who, f"{value:.4f}", source, *[""] * 5] for who, value, source in record.published],
@@ -53,8 +51,9 @@ def summary(record):
         f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
         f"(95% interval {as_text(metric, metrics[f'{metric}_low'])} to {as_text(metric, metrics[f'{metric}_high'])}), "
         f"after {training_time(record)} on {job.device.description}. "
-        f"That is {compared} TF-IDF with logistic regression on the same {job.task.unit}.",
+        f"{comparison(metrics, job.task.unit)}",
         "",
+        *[line for doubt in doubts(metrics) for line in (f"**{doubt[0].upper()}{doubt[1:]}.**", "")],
         *more,
         *seeds(metrics),
         *table(head, rows),
@@ -89,7 +88,7 @@ def what_was_done(record):
         ["data", job.data.description],
         [job.task.unit, f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} {held_out}for the curves, "
          f"{metrics['n_test']:,} to test, read at the end alone{', by each run' * (len(metrics['seeds']) > 1)}"],
-        *[["note", note] for note in job.splits.notes],
+        *[["note", note] for note in (*job.splits.notes, *record.notes)],
         ["job", job.size],
         ["device", f"{job.device.in_words}; evaluated in float32"],
         ["resumed" if job.settings.resume_from_checkpoint else "started", job.started],
@@ -142,7 +141,28 @@ def per_label(record):
     rows = [row(name, figures) for name, figures in metrics["per_class"].items()]
     picture = "![labels](plots/labels.png)" if several else "![confusion matrix](plots/confusion_matrix.png)"
     title = f"## How it does on the {record.job.task.tested}"
-    return [title, "", *table(head + ["ROC AUC", "threshold"] * several, rows), "", picture]
+    return [
+        title, "", *table(head + ["ROC AUC", "threshold"] * several, rows), "",
+        *([] if several else what_for_what(record)), picture,
+    ]  # fmt: skip
+
+
+def what_for_what(record):
+    """Of many labels, the pairs that are confused most; and those that no text was given."""
+    matrix, names = record.metrics["confusion_matrix"], record.job.splits.label_names
+    lines = []
+    if len(names) > MANY and (pairs := confused_pairs(matrix)):
+        rows = [[names[true], names[predicted], f"{count:,}", f"{share:.1%}"]
+                for true, predicted, count, share in pairs]  # fmt: skip
+        head = ["true", "predicted", record.job.task.unit, "share of the true label's"]
+        lines = ["What it confuses most:", "", *table(head, rows), ""]
+    if never := never_predicted(matrix, names):
+        more = f" and {len(never) - MANY} more" if len(never) > MANY else ""
+        lines += [
+            f"Never predicted, {len(never)} of {len(names)} labels: {one_line(', '.join(never[:MANY]))}{more}.",
+            "",
+        ]
+    return lines
 
 
 def confidence(record):

@@ -19,14 +19,46 @@ def headline(metrics, task):
         if metric == "f1_micro":
             lines.append(("", f"{metrics['f1_micro_at_half']:.3f} with a threshold of 0.5 for every label"))
         lines.append(("Accuracy", f"{metrics['accuracy']:.2%}" + (" have all labels right" * (metric == "f1_micro"))))
-    lines.append(("Baselines", f"{as_text(metric, metrics[f'baseline_{metric}'])} by TF-IDF + logistic regression, "
-                  f"{as_text(metric, metrics[f'majority_{metric}'])} by the most frequent label"))  # fmt: skip
+    words, most = (as_text(metric, metrics[f"{name}_{metric}"]) for name in ("baseline", "majority"))
+    lines.append(
+        ("Baselines", f"{words} by {metrics['baseline']} + logistic regression, {most} by the most frequent label")
+    )
+    lines += [("WARNING", doubt) for doubt in doubts(metrics)]
     runs, average = seeds_and_average(metrics)
     if len(runs) > 1:
         lines.insert(0, ("Seeds", f"{over_seeds(metrics, runs)}; saved is {kept(metrics)}"))
     if average and average[f"validation_{metric}"] < min(run[f"validation_{metric}"] for run in runs):
         lines.append(("WARNING", "on held-out texts the average does worse than each run: leave --average_seeds out"))
     return lines
+
+
+def comparison(metrics, unit):
+    """In words, how far the model is above TF-IDF, or, where that is no measure, above the most frequent label."""
+    metric = metrics["metric"]
+    name, measure = f"{metrics['baseline']} with logistic regression", metrics[f"baseline_{metric}"]
+    if baseline_failed(metrics):
+        name, measure = "the most frequent label", metrics[f"majority_{metric}"]
+    gain = round(metrics[metric] - measure, 6)
+    size = f"{abs(gain) * 100:.2f} points" if metric == "accuracy" else f"{abs(gain):.3f}"
+    compared = f"{size} {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
+    return f"That is {compared} {name} on the same {unit}."
+
+
+def baseline_failed(metrics):
+    """Whether TF-IDF does no better than the most frequent label, so that a gain over it says nothing."""
+    metric = metrics["metric"]
+    return metrics[f"baseline_{metric}"] <= metrics[f"majority_{metric}"]
+
+
+def doubts(metrics):
+    """What speaks against the figures, a list of sentences."""
+    metric, found = metrics["metric"], []
+    if metrics[metric] <= metrics[f"majority_{metric}"]:
+        found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try more texts, "
+                     "more --num_train_epochs, another --learning_rate or another encoder")  # fmt: skip
+    if baseline_failed(metrics):
+        found.append(f"{metrics['baseline']} does no better than the most frequent label: a gain over it says nothing")
+    return found
 
 
 def seeds_and_average(metrics):

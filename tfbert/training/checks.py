@@ -1,11 +1,17 @@
 """Settings that do not go together, and places that cannot be written: refused before the work begins."""
 
+import os
 from pathlib import Path
 
 from tfbert.common.errors import UserError
 from tfbert.model.folders import OUTPUT_FILES
+from tfbert.report.confusions import MANY
+from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
 from tfbert.training.outputs import check_output_dir, results_paths
 from tfbert.training.sizes import FOR_FINE_TUNING
+
+MOST_STEPS = 10**9  # years on any machine
+FEW = 10  # texts of a label to learn from
 
 
 def check_settings(settings):
@@ -52,3 +58,54 @@ def check_team(settings, team):
         raise UserError("--early_stopping_patience works on one machine: --load_best_model_at_end works on several")
     if settings.method == "features" and team.size > 1:
         raise UserError("--method features uses one device: set CUDA_VISIBLE_DEVICES=0")
+
+
+def check_metric(settings, several):
+    """Refuses a metric_for_best_model that this kind of task has not. several: whether several labels may hold."""
+    name, known = settings.metric_for_best_model, OF_SEVERAL_LABELS if several else OF_ONE_LABEL
+    if name not in ("loss", "metric", *known):
+        kind = "several labels may hold" if several else "one label holds"
+        raise UserError(f"--metric_for_best_model {name}: where {kind}, one of loss, metric, {', '.join(known)}")
+
+
+def check_steps(settings, batches):
+    """Refuses more steps than a run can have."""
+    accumulated, steps = settings.gradient_accumulation_steps, batches.steps(settings.num_train_epochs)
+    if accumulated > steps:
+        raise UserError(
+            f"--gradient_accumulation_steps {accumulated}: the run has {steps} steps, so no update would come: lower it"
+        )
+    if steps > MOST_STEPS:
+        raise UserError(f"--num_train_epochs {settings.num_train_epochs:g} are {steps:,} steps: lower it")
+
+
+def check_memory(settings, shape, device, tokens, most_texts):
+    """Refuses batches that a CPU's machine has no memory for, by the least that the layers' outputs take.
+
+    shape: a ModelConfig; tokens: of the longest text; most_texts: in an evaluation.
+    """
+    if device.is_gpu or not hasattr(os, "sysconf"):  # a GPU says so itself; Windows does not tell
+        return
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    of_layer = (
+        24 * int(min(tokens, settings.max_seq_length)) * shape.hidden_size
+    )  # 12 vectors of 2 bytes for each token
+    learnt = settings.per_device_train_batch_size or 0, of_layer * shape.num_hidden_layers
+    sizes = {"per_device_train_batch_size": learnt}
+    if hasattr(settings, "per_device_eval_batch_size"):
+        sizes["per_device_eval_batch_size"] = min(settings.per_device_eval_batch_size, most_texts), of_layer
+    for name, (texts, each) in sizes.items():
+        if texts * each > there:
+            raise UserError(
+                f"--{name} {getattr(settings, name)}: {texts:,} texts of this length need {texts * each / 1e9:,.0f} GB "
+                f"and more, the machine has {there / 1e9:,.0f}: lower it or --max_seq_length"
+            )
+
+
+def notes_on_labels(count, texts):
+    """What is to be said of many labels with few texts, a list of at most one sentence."""
+    if count <= MANY or texts >= FEW * count:
+        return []
+    return [
+        f"{count} labels with {texts / count:.1f} texts each to learn from, on average: what single ones score is rough"
+    ]

@@ -8,7 +8,7 @@ from tfbert.common.errors import UserError
 from tfbert.data.batches import by_length
 from tfbert.data.masking import NO_PLACE
 from tfbert.report.calibration import cross_entropies
-from tfbert.report.metrics import decided, score
+from tfbert.report.metrics import decided, figure, score
 
 
 def forward_of(model, team):
@@ -34,8 +34,10 @@ def predict(forward, examples, settings):
 def evaluation_of(examples, settings, metric):
     """The function that `fit` wants, for a classifier, these Examples and one of metrics.METRICS.
 
-    Its accuracy is that of training batches: where several labels may hold, the share of right decisions.
+    Its accuracy is that of training batches: where several labels may hold, the share of right decisions. Between it
+    and the metric comes what settings.metric_for_best_model names.
     """
+    chosen = {settings.metric_for_best_model} - {"loss", "metric", "accuracy", metric}
 
     def evaluate(forward):
         logits, labels = predict(forward, examples, settings), examples.labels
@@ -43,6 +45,7 @@ def evaluation_of(examples, settings, metric):
         return {
             "loss": float(cross_entropies(logits, labels).mean()),
             "accuracy": float((predicted == labels).mean()),
+            **{name: figure(name, logits, labels) for name in chosen},
         } | ({} if metric == "accuracy" else {metric: score(metric, predicted, labels)})
 
     return evaluate

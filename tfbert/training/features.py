@@ -5,6 +5,7 @@ the First Time; logistic regression is a linear layer, so the fitted one is the 
 """
 
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -13,8 +14,9 @@ from tfbert.common.errors import UserError
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
 
-STRENGTHS = np.logspace(-4, 2, 7)  # C of the regularization, chosen by cross-validation
+STRENGTHS = np.logspace(-4, 2, 13)  # C of the regularization, chosen by cross-validation
 FOLDS = 5
+NEAR = 1.002  # times the lowest cross-entropy
 
 
 class Vectors(keras.Model):
@@ -81,12 +83,39 @@ def is_rare(labels):
 
 
 def regression(features, labels, seed, balanced):
-    """A fitted LogisticRegression; where a label is too rare for folds, with scikit-learn's own C."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    """A fitted LogisticRegression; where a label is too rare for folds, with scikit-learn's own C.
 
-    model = LogisticRegression(max_iter=1000, class_weight="balanced" if balanced else None)
-    if is_rare(labels):
+    Newton's method with conjugate gradients needs a tenth of the steps of scikit-learn's default, and keeps float32.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    weights = "balanced" if balanced else None
+    model = LogisticRegression(solver="newton-cg", class_weight=weights, warm_start=True)
+    with warnings.catch_warnings(category=ConvergenceWarning, action="ignore"):  # where labels can be parted at once
+        if not is_rare(labels):
+            model.set_params(C=best_strength(model, features, labels, seed))
         return model.fit(features, labels)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    return GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=folds).fit(features, labels).best_estimator_
+
+
+def best_strength(model, features, labels, seed):
+    """The C with the lowest cross-entropy on held-out folds, of near ties the smallest, a float.
+
+    From the strongest regularization on, each fit starts where the last one ended; the first that does worse is the
+    last one, as what comes after it takes longest and does worse still.
+    """
+    from sklearn.base import clone
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import StratifiedKFold
+
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels))
+    models, losses = [clone(model) for _ in folds], []
+    for strength in STRENGTHS:
+        of_folds = []
+        for each, (train, held_out) in zip(models, folds):
+            each.set_params(C=strength).fit(features[train], labels[train])
+            of_folds.append(log_loss(labels[held_out], each.predict_proba(features[held_out]), labels=each.classes_))
+        losses.append(np.mean(of_folds))
+        if losses[-1] > min(losses):
+            break
+    return STRENGTHS[np.argmax(np.array(losses) <= NEAR * min(losses))]

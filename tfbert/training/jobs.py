@@ -20,7 +20,15 @@ from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.model import configs, scratch
 from tfbert.model.folders import load_tokenizer
-from tfbert.training.checks import check_places, check_settings, check_team
+from tfbert.training.checks import (
+    check_memory,
+    check_metric,
+    check_places,
+    check_settings,
+    check_steps,
+    check_team,
+    notes_on_labels,
+)
 from tfbert.training.device import find_device
 from tfbert.training.outputs import results_paths
 from tfbert.training.pretraining import read_pretraining
@@ -134,7 +142,8 @@ def new_job(settings, argv, stack):
     with stopwatch("starting TensorFlow"):
         device = find_device(settings.precision, settings.xla, cluster)
     check_team(settings, device.team)
-    size = choose_size(settings, task, device, configs.model_config(config, encoder.folder if encoder else "new"))
+    shape = configs.model_config(config, encoder.folder if encoder else "new")
+    size = choose_size(settings, task, device, shape)
     say("Task", f"{task.name}: {task.title}")
     say("Device", device.in_words)
     say("Data", data.description)
@@ -168,6 +177,12 @@ def new_job(settings, argv, stack):
         )  # fmt: skip
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
+    check_metric(settings, job.several)
+    if settings.method == "finetune":
+        check_steps(settings, job.batches(settings.seed))
+    evaluated = max(len(job.validation), len(job.test))
+    check_memory(settings, shape, device, job.train.lengths.max(), evaluated)
+    splits.notes += notes_on_labels(len(splits.label_names), len(job.train))
     if not task.is_own:
         job.config["tfbert"]["example"] = task.example
     describe(job)

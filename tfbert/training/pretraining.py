@@ -17,6 +17,7 @@ from tfbert.data.tasks import chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.model import configs
 from tfbert.model.folders import ENCODER_FILES, load_tokenizer
+from tfbert.training.checks import check_memory, check_steps
 from tfbert.training.device import find_device
 from tfbert.training.outputs import check_output_dir
 from tfbert.training.settings import PretrainSettings
@@ -61,7 +62,8 @@ def new_job(settings, argv):
     device = find_device(settings.precision, settings.xla)
     if device.team.size > 1:
         raise UserError("pretrain.py uses one GPU: set CUDA_VISIBLE_DEVICES=0")
-    choose_pretraining_size(settings, device, configs.model_config(config, encoder.folder))
+    shape = configs.model_config(config, encoder.folder)
+    choose_pretraining_size(settings, device, shape)
     say("Task", f"masked language modelling on the texts of {task.name}")
     say("Device", device.in_words)
     say("Encoder", encoder.description)
@@ -72,6 +74,8 @@ def new_job(settings, argv):
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
     texts, held_out = load_texts(task, data, settings)
     batches, gaps = batches_of(texts, held_out, tokenizer, settings, device.xla)
+    check_steps(settings, batches)
+    check_memory(settings, shape, device, batches.examples.lengths.max(), len(gaps.examples))
     say("Texts", f"{len(texts):,} in {len(batches.examples):,} pieces; {len(held_out):,} held out of train")
 
     from tfbert.training.fitting import run_facts  # heavy imports wait until they are needed

@@ -12,6 +12,7 @@ from keras import ops
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
 from tfbert.common.timing import clock
+from tfbert.report.metrics import LOWER_IS_BETTER
 from tfbert.training.checkpoints import (
     all_variables,
     folder_of_seed,
@@ -118,14 +119,14 @@ class Progress(keras.callbacks.Callback):
             self.history[-1] |= row
         else:
             self.history.append({"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4), **row})
-        metric = list(scores)[-1]
         origin = "--validation_file" if self.settings.validation_file else "held out of train"
-        more = "" if metric == "accuracy" else f"  {metric} {scores[metric]:.3f}"
+        more = "".join(f"  {name} {value:.3f}" for name, value in scores.items() if name not in ("loss", "accuracy"))
         print(f"      validation  loss {scores['loss']:.4f}  acc {scores['accuracy']:.3f}{more}  ({origin})",
               flush=True)  # fmt: skip
         if self.keeps_best:
-            by_loss = self.settings.metric_for_best_model == "loss"
-            self.compare_with_best(-scores["loss"] if by_loss else scores[metric])
+            chosen = self.settings.metric_for_best_model
+            name = list(scores)[-1] if chosen == "metric" else chosen
+            self.compare_with_best(-scores[name] if name in LOWER_IS_BETTER else scores[name])
 
     def compare_with_best(self, score):
         """Keeps the weights if this is the highest score; asks for the end if none was for long enough."""

@@ -7,11 +7,13 @@ from tfbert.common.settings import option
 from tfbert.data.tokenizing import TRUNCATIONS
 from tfbert.model.configs import POOLINGS
 from tfbert.model.scratch import SCRATCH
+from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
 
 what = partial(option, group="what to learn")
 how = partial(option, group="how it learns")
 machine = partial(option, group="how it runs")
 written = partial(option, group="what is written")
+FIGURES = tuple(dict.fromkeys(("loss", "metric", *OF_ONE_LABEL, *OF_SEVERAL_LABELS)))
 
 
 @dataclass
@@ -40,8 +42,12 @@ class RunSettings:
     validation_samples: int | None = what(None, "held out of train for the curves; default: 1 in 25", at_least=2)
     max_seq_length: int | None = what(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
 
-    num_train_epochs: float | None = how(None, "passes over the texts; default: as the Job line says", above=0)
-    per_device_train_batch_size: int | None = how(None, "texts in a step; default 32 on a GPU, else 16", at_least=1)
+    num_train_epochs: float | None = how(
+        None, "passes over the texts; default: as the Job line says", above=0, at_most=100_000
+    )
+    per_device_train_batch_size: int | None = how(
+        None, "texts in a step; default 32 on a GPU, else 16", at_least=1, at_most=65536
+    )
     learning_rate: float | None = how(
         None, "peak of the schedule; default 2e-5, narrow encoders 1e-4, new ones 3e-4", above=0
     )
@@ -58,12 +64,12 @@ class RunSettings:
         above=0,
         at_most=1,
     )
-    gradient_accumulation_steps: int = how(1, "steps whose gradients make one update", at_least=1)
+    gradient_accumulation_steps: int = how(1, "steps whose gradients make one update", at_least=1, at_most=65536)
     load_best_model_at_end: bool = how(False, "keep the weights of the best validation, not the last ones")
     metric_for_best_model: str = how(
         "loss",
-        "what the best validation has: the lowest loss, or the task's highest metric",
-        choices=("loss", "metric"),
+        "what the best validation has: the lowest loss, or the best of the report's figures; metric: the task's own",
+        choices=FIGURES,
     )
     early_stopping_patience: int | None = how(
         None, "end after this many validations without a better one, and keep the best weights", at_least=1
@@ -113,7 +119,9 @@ class TrainSettings(RunSettings):
         0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1
     )
     class_weights: str = how("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
-    seeds: int = how(1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1)
+    seeds: int = how(
+        1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1, at_most=100
+    )
     average_seeds: bool = how(
         False, "with --seeds: the average of the runs' weights is saved, a model soup (Wortsman et al. 2022)"
     )
@@ -136,5 +144,10 @@ class PretrainSettings(RunSettings):
         "share of the tokens that are to be guessed; 0.15 in Devlin et al. 2018, 0.4 in Wettig et al. 2022",
         above=0,
         below=1,
+    )
+    metric_for_best_model: str = how(
+        "loss",
+        "what the best validation has: the lowest loss, or the most gaps guessed right",
+        choices=("loss", "metric", "accuracy"),
     )
     output_dir: str = written("pretrained", "the encoder and its tokenizer, and checkpoints")

@@ -1,0 +1,160 @@
+"""What a run leaves to read: confusions of many labels, names in any script, words that do not praise too much."""
+
+import warnings
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+
+from tfbert.report import fonts, plots
+from tfbert.report.confusions import confused_pairs, never_predicted, shown_labels
+from tfbert.report.training_report import what_for_what
+from tfbert.report.wording import comparison, doubts, headline
+
+MATRIX = [[8, 2, 0], [1, 4, 0], [0, 5, 0]]
+
+
+def test_the_pairs_that_are_confused_most_come_first():
+    assert confused_pairs(MATRIX) == [(2, 1, 5, 1.0), (0, 1, 2, 0.2), (1, 0, 1, 0.2)]
+    assert confused_pairs(MATRIX, 1) == [(2, 1, 5, 1.0)]
+    assert never_predicted(MATRIX, ["a", "b", "c"]) == ["c"]
+
+
+def confused(count):
+    """Of labels of ten texts each: every third one is taken for the next, twice."""
+    matrix = 10 * np.eye(count, dtype=int)
+    for label in range(0, count - 1, 3):
+        matrix[label, label : label + 2] = 8, 2
+    matrix[5, 5], matrix[5, 6] = 0, 10
+    return matrix.tolist()
+
+
+def test_a_picture_of_many_labels_shows_those_that_are_confused():
+    assert shown_labels(confused(20)) == list(range(20))
+    shown = shown_labels(confused(77))
+    assert len(shown) in (19, 20) and {5, 6, 0, 1} <= set(shown) and 2 not in shown
+    assert shown_labels((10 * np.eye(30, dtype=int)).tolist()) == list(range(20))
+
+
+@pytest.mark.parametrize("count, size", [(2, 2), (20, 20), (77, 20)])
+def test_every_label_of_the_picture_has_its_name(count, size, tmp_path, monkeypatch):
+    drawn, draw = {}, plots.seaborn.heatmap
+    monkeypatch.setattr(
+        "seaborn.heatmap", lambda shares, **how: drawn.update(how, shares=shares) or draw(shares, **how)
+    )
+    names = [f"a name of a label with many words {n}" for n in range(count)]
+    matrix = confused(count) if count > 2 else [[3, 1], [0, 2]]
+    with warnings.catch_warnings(action="error"):
+        plots.confusion_matrix(tmp_path, "picture", {"confusion_matrix": matrix}, plots.drawable(names, []), "texts")
+    assert (tmp_path / "picture.png").exists()
+    assert len(drawn["yticklabels"]) >= size - 1 and all(
+        name.startswith("a name of a") for name in drawn["yticklabels"]
+    )
+    assert len({*drawn["yticklabels"]}) == len(drawn["yticklabels"])
+    np.testing.assert_allclose(drawn["shares"].sum(axis=1), 1)  # what other labels get stands in a column of its own
+
+
+def test_a_report_on_many_labels_has_tables_of_confusions():
+    names = [f"class {n}" for n in range(30)]
+    job = SimpleNamespace(splits=SimpleNamespace(label_names=names), task=SimpleNamespace(unit="texts"))
+    lines = what_for_what(SimpleNamespace(metrics={"confusion_matrix": confused(30)}, job=job))
+    assert "| class 5 | class 6 | 10 | 100.0% |" in lines and "| class 0 | class 1 | 2 | 20.0% |" in lines
+    assert "Never predicted, 1 of 30 labels: class 5." in lines
+    job.splits.label_names = names[:3]
+    lines = what_for_what(SimpleNamespace(metrics={"confusion_matrix": MATRIX}, job=job))
+    assert lines == ["Never predicted, 1 of 3 labels: class 2.", ""]
+
+
+@pytest.fixture
+def font_settings(monkeypatch):
+    """Matplotlib's settings and list of fonts, which are as before when a test ends."""
+    monkeypatch.setattr(fonts.font_manager.fontManager, "ttflist", [*fonts.font_manager.fontManager.ttflist])
+    with matplotlib.rc_context():
+        yield
+
+
+def tiny_font(path, signs):
+    """A font in which each of `signs` is a square."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for point in ((0, 900), (900, 900), (900, 0)):
+        pen.lineTo(point)
+    pen.closePath()
+    square = pen.glyph()
+    glyphs = [".notdef", *(f"sign{n}" for n in range(len(signs)))]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(glyphs)
+    builder.setupCharacterMap({ord(sign): name for sign, name in zip(signs, glyphs[1:])})
+    builder.setupGlyf(dict.fromkeys(glyphs, square))
+    builder.setupHorizontalMetrics(dict.fromkeys(glyphs, (1000, 0)))
+    builder.setupHorizontalHeader(ascent=900, descent=-100)
+    builder.setupNameTable({"familyName": "Tiny Squares", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+
+
+def test_a_font_that_has_the_signs_is_found_and_draws_them(tmp_path, monkeypatch, font_settings):
+    tiny_font(tmp_path / "tiny.ttf", "\U0001e900\U0001e901")  # Adlam, which hardly any system has
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    files = [str(tmp_path / "tiny.ttf"), str(tmp_path / "broken.ttf")]
+    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", lambda *_, **__: files)
+    monkeypatch.setattr(fonts.font_manager.fontManager, "ttflist", [
+        entry for entry in fonts.font_manager.fontManager.ttflist if "Adlam" not in entry.name])  # fmt: skip
+    notes = []
+    names = plots.drawable(["\U0001e900\U0001e901", "joy"], notes)
+    assert names == ["\U0001e900\U0001e901", "joy"] and notes == []
+    assert "Tiny Squares" in matplotlib.rcParams["font.family"]
+    with warnings.catch_warnings(action="error"), plots.Picture(tmp_path, "names") as axes:
+        axes.set_title(names[0])
+
+
+def test_names_that_no_font_has_become_numbers_and_a_note(monkeypatch, font_settings):
+    monkeypatch.setattr(fonts, "other_fonts", lambda: iter(()))
+    notes = []
+    assert plots.drawable(["joy", "\u5feb\u4e50", "\U0001e900"], notes) == ["joy", "label 1", "label 2"]
+    (note,) = notes
+    assert "of 2 labels' names" in note and "by their numbers in config.json" in note
+    assert "install Noto Sans and Noto Sans CJK" in note and "apt install fonts-noto-core fonts-noto-cjk" in note
+
+
+def test_usual_names_ask_no_other_font(monkeypatch, font_settings):
+    monkeypatch.setattr(fonts, "other_fonts", lambda: pytest.fail("fonts were read"))
+    notes = []
+    assert (
+        plots.drawable(["joy", "\u0440\u0430\u0434\u043e\u0441\u0442\u044c", "tab\tor \u200bnothing"], notes)[2]
+        == "tab or nothing"
+    )
+    assert notes == []
+
+
+def figures(model, baseline, majority, metric="accuracy"):
+    ends = {f"{metric}_low": 0.0, f"{metric}_high": 1.0, "accuracy": model}
+    return ends | {"metric": metric, metric: model, f"baseline_{metric}": baseline, f"majority_{metric}": majority,
+                   "baseline": "TF-IDF of words", "n_test": 50, "seeds": [{"seed": 1}]}  # fmt: skip
+
+
+def test_a_gain_over_a_baseline_that_failed_is_not_praised():
+    good = figures(0.9, 0.8, 0.5)
+    assert comparison(good, "texts") == (
+        "That is 10.00 points more than TF-IDF of words with logistic regression on the same texts."
+    )
+    assert doubts(good) == []
+    failed = figures(0.9, 0.5, 0.5)
+    assert "40.00 points more than the most frequent label" in comparison(failed, "texts")
+    assert doubts(failed) == [
+        "TF-IDF of words does no better than the most frequent label: a gain over it says nothing"
+    ]
+
+
+def test_a_model_that_learnt_nothing_is_called_so():
+    task = SimpleNamespace(tested="test texts")
+    lines = headline(figures(0.0, 0.3, 0.0, "matthews_correlation"), task)
+    assert [text for name, text in lines if name == "WARNING"] == [
+        "in Matthews correlation the model does no better than the most frequent label: try more texts, more "
+        "--num_train_epochs, another --learning_rate or another encoder"
+    ]
