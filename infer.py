@@ -15,12 +15,12 @@ import shutil
 import stat
 import sys
 from dataclasses import dataclass
-from itertools import islice
 
 from tfbert.common.console import note
 from tfbert.common.errors import UserError, run
 from tfbert.common.settings import option, parse
 from tfbert.common.text import is_utf8, printable
+from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.predicting import Predictor
 
@@ -43,6 +43,7 @@ class InferSettings:
     )
     batch_size: int = option(32, "texts in one batch", at_least=1, at_most=65536)
     quantize: bool = option(False, "compute in int8: faster, a little less exact")
+    quoting: str = option("auto", "whether quotation marks in --file hold fields together: as they stand", QUOTINGS)
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
 
@@ -55,10 +56,13 @@ def main(argv=None):
         raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
-    rows, several = choose_input(texts, settings, predictor)
+    notes = []
+    rows, several = choose_input(texts, settings, predictor, notes)
     show = show_json if settings.json else show_line if several else show_pair
     labelled = 0
-    while chunk := list(islice(rows, CHUNK)):
+    for chunk in chunks(rows):
+        while notes:
+            note(notes.pop(0))
         places, texts = zip(*chunk)
         token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
         troubles = [trouble_with(parts, ids, predictor.encoder) for parts, ids in zip(texts, token_ids)]
@@ -74,17 +78,35 @@ def main(argv=None):
         note("there are no texts")
 
 
-def choose_input(texts, settings, predictor):
-    """The (place, texts) to label, one text each or two, and whether they may be many."""
+def chunks(rows):
+    """Lists of at most CHUNK rows; those that came before an error are given before it is raised."""
+    chunk = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except UserError:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
+
+
+def choose_input(texts, settings, predictor, notes):
+    """The (place, texts) to label, one text each or two, and whether they may be many. notes: takes what is guessed."""
     pair, parts = predictor.pair, 2 if predictor.pair else 1
     if "-" in texts and len(texts) > 1:
         raise UserError("- is standard input: give it alone, without other texts")
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped(settings):
         if sys.stdin is None:
             raise UserError("standard input is closed")
-        return read_lines(sys.stdin.buffer, "standard input", parts), True
+        return read_lines(sys.stdin.buffer, "standard input", parts, notes), True
     if settings.file:
-        return read_texts(settings.file, settings.text_column, settings.text_pair_column if pair else None), True
+        pair_column = settings.text_pair_column if pair else None
+        return read_texts(settings.file, settings.text_column, pair_column, settings.quoting, notes), True
     for number, text in enumerate(texts, 1):
         if not is_utf8(text):
             raise UserError(f"text {number} is not UTF-8 text")

@@ -102,7 +102,10 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(unknown):
             message = message.removeprefix(unknown).split(" ")[0].split("=")[0]
             known = [name for action in self._actions for name in action.option_strings if "-" not in name[2:]]
-            message = f"unknown argument {message}" + nearest(message.replace("-", "_").replace("__", "--"), known)
+            close = nearest(message.replace("-", "_").replace("__", "--"), known)
+            takes_texts = any(not action.option_strings and action.nargs == "*" for action in self._actions)
+            hint = "; a text that begins with - stands after --" if takes_texts and not close else ""
+            message = f"unknown argument {message}{close}{hint}"
         raise UserError(message + "; see --help")
 
 

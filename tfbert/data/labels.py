@@ -1,5 +1,6 @@
 """The labels of a `datasets.Dataset`: their names, their numbers, their shares, and what is wrong with them."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -26,6 +27,12 @@ def names_of(dataset, task, source):
         )
     numbers = all(label.isdecimal() and len(label) < 20 for label in found)
     return sorted(found, key=(lambda label: (int(label), label)) if numbers else str)
+
+
+def look_like_scores(names):
+    """Whether labels are many numbers, some of them with fractions."""
+    numbers = [re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names]
+    return len(names) > 5 and all(numbers) and any(number[1] for number in numbers)
 
 
 def labels_of(dataset):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfbert.common.errors import UserError
-from tfbert.data.labels import check_labels, has_lists, names_of, numbered, shares_of_labels
+from tfbert.data.labels import check_labels, has_lists, look_like_scores, names_of, numbered, shares_of_labels
 from tfbert.data.tables import read_splits, read_unsupervised
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 
@@ -40,7 +40,7 @@ def load_splits(task, source, settings):
     columns or labels do not fit.
     """
     notes = []
-    data = read_splits(task, source, settings)
+    data = read_splits(task, source, settings, notes)
     test_name = name_of_test(task, data, settings)
     wanted = ["train", test_name] if test_name else ["train"]
     check_columns(data, wanted, [*task.text_columns, *task.label_columns], source)
@@ -52,6 +52,9 @@ def load_splits(task, source, settings):
     elif task.is_own and "validation" in data and not settings.validation_file:
         notes.append("the validation split is left aside: the curves are of texts held out of train")
     label_names = names_of(parts["train"], task, source)
+    if look_like_scores(label_names):
+        notes.append(f"the {len(label_names)} labels are numbers with fractions, like scores: each is a class of its "
+                     "own here; to predict low or high, cut them into a few classes first")  # fmt: skip
     files = {"train": source.name, test_name: settings.test_file, "held out": settings.validation_file}
     origins = {name: f"the {name} texts of {files[name] or source.name}" for name in parts}
     for name, part in parts.items():
@@ -91,19 +94,19 @@ def without_test_split(train, task, settings):
     return train.select(order[:count]), train.select(order[count:])
 
 
-def load_texts(task, source, settings):
+def load_texts(task, source, settings, notes):
     """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
 
     The texts held out of train are those that load_splits holds out with the same settings. Of the unsupervised split,
-    texts that stand there too or in test are left out; else test is not touched.
+    texts that stand there too or in test are left out; else test is not touched. notes: takes what was guessed.
     """
     from datasets import concatenate_datasets
 
+    data = read_splits(task, source, settings, notes, texts_only=True)
     task = replace(task, label_columns=())
-    data = read_splits(task, source, settings)
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
     if settings.unsupervised and "unsupervised" not in data:
-        data = {**data, **read_unsupervised(task, source, settings)}
+        data = {**data, **read_unsupervised(task, source, settings, notes)}
     check_columns(data, wanted, task.text_columns, source)
     parts = {split: renamed(part, dict(zip(task.text_columns, COLUMNS))) for split, part in data.items()
              if set(task.text_columns) <= set(part.column_names)}  # fmt: skip

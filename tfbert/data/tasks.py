@@ -27,6 +27,7 @@ class Task:
     text_columns: tuple = ("text",)  # one, or two for pairs of texts
     label_columns: tuple = ("label",)  # several, of zeros and ones, where several labels may hold
     label_separator: str | None = None  # between the labels of one cell, where several may hold
+    names_by_place: tuple = ()  # of labels, where a cell is a list of a zero or one for each
     label_names: dict = field(default_factory=dict)  # the data's names, in their order -> the names that users read
     metric: str = "accuracy"  # of report.metrics.METRICS; where several labels may hold, it is f1_micro
     test_split: str = "test"  # "validation" where that of test has no labels
@@ -149,7 +150,7 @@ def find_task(name):
 
 def chosen_task(settings):
     """The Task that the settings name, or the user's own where they name a file or columns."""
-    own = ("train_file", "text_column", "text_pair_column", "label_column", "label_separator")
+    own = ("train_file", "text_column", "text_pair_column", "label_column", "label_separator", "label_names")
     if not any(getattr(settings, name) for name in own):
         for name in ("validation_file", "test_file"):
             if getattr(settings, name):
@@ -178,4 +179,5 @@ def chosen_task(settings):
         text_columns=(settings.text_column or "text", *pair),
         label_columns=labels,
         label_separator=settings.label_separator,
+        names_by_place=tuple(name.strip() for name in (settings.label_names or "").split(",") if name.strip()),
     )

@@ -28,6 +28,7 @@ from tfbert.training.checks import (
     check_steps,
     check_team,
     notes_on_labels,
+    notes_on_tokens,
 )
 from tfbert.training.device import find_device
 from tfbert.training.outputs import results_paths
@@ -182,6 +183,7 @@ def new_job(settings, argv, stack):
         check_steps(settings, job.batches(settings.seed))
     evaluated = max(len(job.validation), len(job.test))
     check_memory(settings, shape, device, job.train.lengths.max(), evaluated)
+    splits.notes += notes_on_tokens(job.train, text_encoder, encoder.name)
     splits.notes += notes_on_labels(len(splits.label_names), len(job.train))
     if not task.is_own:
         job.config["tfbert"]["example"] = task.example
@@ -199,7 +201,7 @@ def describe(job):
     say("Labels", ", ".join(named[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else ""))
     if not job.several and shares.max() > 4 * shares.min() and settings.class_weights == "none":
         say("Hint", "labels differ much in number: --class_weights balanced gives all the same weight")
-    for note in splits.notes:
+    for note in dict.fromkeys(splits.notes):
         say("Note", note)
     if settings.method == "finetune":
         batches = job.batches(settings.seed)

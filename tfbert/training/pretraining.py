@@ -72,7 +72,10 @@ def new_job(settings, argv):
     tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config)
     if tokenizer.mask_token_id is None:
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
-    texts, held_out = load_texts(task, data, settings)
+    notes = []
+    texts, held_out = load_texts(task, data, settings, notes)
+    for line in dict.fromkeys(notes):
+        say("Note", line)
     batches, gaps = batches_of(texts, held_out, tokenizer, settings, device.xla)
     check_steps(settings, batches)
     check_memory(settings, shape, device, batches.examples.lengths.max(), len(gaps.examples))
