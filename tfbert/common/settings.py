@@ -61,11 +61,14 @@ def parse(settings_class, argv, positional=None):
             metavar = "|".join(field.metadata["choices"] or [value_type(field).__name__.upper()])
             group.add_argument(*names, dest=field.name, metavar=metavar, help=text, const=field.metadata["const"],
                                 nargs="?" if field.metadata["const"] else None)  # fmt: skip
+    words, verbatim = list(sys.argv[1:] if argv is None else argv), []
+    if positional and "--" in words:  # which parse_intermixed_args does not know
+        words, verbatim = words[: words.index("--")], words[words.index("--") + 1 :]
     read = parser.parse_intermixed_args if positional else parser.parse_args
-    given = {name: value for name, value in vars(read(argv)).items() if value is not None}
+    given = {name: value for name, value in vars(read(words)).items() if value is not None}
     if positional:
         free = given.pop(positional[0])
-        return settings_class(**checked(settings_class, given)), free
+        return settings_class(**checked(settings_class, given)), free + verbatim
     if "settings_file" in given:
         given = read_file(given.pop("settings_file"), settings_class) | given
     return settings_class(**checked(settings_class, given))
