@@ -14,7 +14,8 @@ from tfbert.data.splits import load_texts
 from tfbert.data.tasks import chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.model import configs
-from tfbert.model.folders import ENCODER_FILES, load_tokenizer
+from tfbert.model.folders import ENCODER_FILES
+from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.training.device import find_device
 from tfbert.training.outputs import check_output_dir
 from tfbert.training.settings import PretrainSettings
@@ -57,7 +58,8 @@ def prepare(settings, argv=None):
     say("Encoder", encoder.description)
     say("Data", data.description + (", with its unsupervised split" if settings.unsupervised else ""))
 
-    tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config)
+    tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
+    config = fitted_config(config, tokenizer, encoder.folder)
     if tokenizer.mask_token_id is None:
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
     texts, held_out = load_texts(task, data, settings)
