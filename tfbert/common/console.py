@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sys
 import textwrap
+from functools import cache
 
 from tfbert.common.text import printable
 
@@ -19,3 +20,6 @@ def note(text):
     """Prints a line to standard error: what a person should know and a program need not read."""
     with contextlib.suppress(OSError):  # where standard error is full, the answers still count
         print(f"note: {printable(text)}", file=sys.stderr, flush=True)
+
+
+note_once = cache(note)  # where a folder is looked at more than once

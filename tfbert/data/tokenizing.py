@@ -1,14 +1,40 @@
 """Text -> token ids, special tokens included, cut to what the model reads."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
 from tokenizers.models import WordPiece
 
 from tfbert import __version__
-from tfbert.common.errors import UserError
+from tfbert.common.errors import UserError, one_line
+from tfbert.common.inputs import must_be_regular
 
 TRUNCATIONS = ("head+tail", "head", "tail")
+
+
+@contextlib.contextmanager
+def tokenizer_trouble(place):
+    """What the tokenizer libraries raise becomes a UserError that names `place`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:  # plain Exceptions, and from Rust's panics a PanicException, which is none
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise UserError(
+            f"cannot read the tokenizer in {place}: {one_line(error)}; take it from its source again"
+        ) from error
+
+
+def highest_id(tokenizer, place):
+    """The highest id that a tokenizers.Tokenizer gives. Raises UserError where it has no entries."""
+    with tokenizer_trouble(place):
+        vocabulary = tokenizer.get_vocab()
+        if not vocabulary:
+            raise UserError(f"the tokenizer in {place} has no entries")
+        return max([*vocabulary.values(), *tokenizer.encode("", "").ids])
 
 
 class TextEncoder:
@@ -45,11 +71,9 @@ class TextEncoder:
         path = Path(folder, "tokenizer.json")
         if not path.exists():
             raise UserError(f"{folder} holds no tokenizer.json")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises plain Exception
-            raise UserError(f"cannot read {path}: {error}") from error
-        return cls(tokenizer, max_seq_length, truncation, head_share)
+        must_be_regular(path)
+        with tokenizer_trouble(path):
+            return cls(Tokenizer.from_file(str(path)), max_seq_length, truncation, head_share)
 
     def __call__(self, texts, others=None):
         """texts, and for pairs others: lists of str.
@@ -73,7 +97,8 @@ class TextEncoder:
         return ids, lengths, starts if self.has_types else None
 
     def tokens(self, texts):
-        encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
+        with tokenizer_trouble("the model's folder"):
+            encodings = self.tokenizer.encode_batch_fast([text or "" for text in texts], add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def kept(self, room):

@@ -11,7 +11,7 @@ from tfbert.common.errors import UserError
 from tfbert.common.files import read_whole
 from tfbert.data.batches import by_length, pad, padded_length
 from tfbert.data.tasks import MULTI_LABEL
-from tfbert.data.tokenizing import TextEncoder
+from tfbert.data.tokenizing import TextEncoder, highest_id
 from tfbert.inference.runtimes import keras_model, onnx_model
 from tfbert.model.configs import model_config, read_config, reading_config
 from tfbert.report.calibration import sigmoid, softmax
@@ -28,6 +28,7 @@ class Predictor:
     def __init__(self, folder, quantize=False):
         if not Path(folder).is_dir():
             raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
+        self.folder = folder
         read_whole(folder, lambda: self.load(folder, quantize))
 
     def load(self, folder, quantize):
@@ -40,6 +41,11 @@ class Predictor:
         reading = reading_config(config_json, folder)
         length = min(reading.get("max_seq_length", config.max_length), config.max_length)
         self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
+        if (highest := highest_id(self.encoder.tokenizer, folder)) >= config.vocab_size:
+            raise UserError(
+                f"{folder}: the tokenizer has the number {highest}, but config.json a vocab_size of "
+                f"{config.vocab_size}: they are of different models"
+            )
         self.temperature, self.pair, self.example = reading["temperature"], reading["pair"], reading["example"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
         self.logits_of_batch = onnx_model(folder, quantize, len(self.labels)) or keras_model(folder)
@@ -59,7 +65,13 @@ class Predictor:
         Where several labels may hold, "label" joins those above their thresholds with a comma, the likeliest first.
         """
         results = []
-        for row in self.probabilities(self.logits(token_ids, batch_size, starts)):
+        probabilities = self.probabilities(self.logits(token_ids, batch_size, starts))
+        if not np.isfinite(probabilities).all():
+            raise UserError(
+                f"the model in {self.folder} answers with numbers that are not finite: its weights are damaged; "
+                "copy it again, or run train.py again"
+            )
+        for row in probabilities:
             by_name = {name: float(value) for name, value in zip(self.labels, row)}
             best = max(by_name, key=by_name.get)
             chosen = [best]

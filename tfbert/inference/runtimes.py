@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.common.errors import UserError
+from tfbert.common.errors import UserError, one_line
 
 
 def onnx_model(folder, quantize=False, num_labels=None):
@@ -33,7 +33,7 @@ def onnx_model(folder, quantize=False, num_labels=None):
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has an exception class for each of its status codes
-        raise UserError(f"cannot read {path}: {error}; {remedy}") from error
+        raise UserError(f"cannot read {path}: {one_line(error)}; {remedy}") from error
     found = session.get_outputs()[0].shape[-1]
     if num_labels not in (None, found):
         raise UserError(f"{path} has {found} labels, but config.json {num_labels}; {remedy}")
@@ -41,7 +41,10 @@ def onnx_model(folder, quantize=False, num_labels=None):
 
     def logits_of_batch(batch):
         given = {"token_type_ids": np.zeros_like(batch["input_ids"])} | batch
-        return session.run(["logits"], {name: given[name].astype(np.int64) for name in names})[0]
+        try:
+            return session.run(["logits"], {name: given[name].astype(np.int64) for name in names})[0]
+        except Exception as error:  # of a damaged model, as above
+            raise UserError(f"{path} cannot compute: {one_line(error)}; {remedy}") from error
 
     return logits_of_batch
 

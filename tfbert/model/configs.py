@@ -1,12 +1,12 @@
 """config.json <-> ModelConfig: the sizes and labels of a model, under the names that Hugging Face gives them."""
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tfbert.common.errors import UserError
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.data.tokenizing import TRUNCATIONS
+from tfbert.model.config_files import stored_config
+from tfbert.model.weight_names import CLASSES
 
 
 @dataclass
@@ -54,8 +54,6 @@ class ModelConfig:
 
 POOLINGS = ("pooler", "first", "mean")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
-CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
-           "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
 
 # model_type -> how config.json calls what ModelConfig calls otherwise
 CONFIG_NAMES = {
@@ -91,26 +89,18 @@ CONSTANTS = {
 }
 # of ModelConfig's names, those that no config.json has
 OWN_NAMES = {"position_offset", "share_layers", "pooling", "pooler_act", "dropout_before_pooler"}
-SIZES = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-         "max_position_embeddings", "type_vocab_size", "pad_token_id", "embedding_size",
-         "relative_attention_num_buckets"}  # fmt: skip
+SIZES = {"vocab_size": 10_000_000, "hidden_size": 65_536, "num_hidden_layers": 1_000, "num_attention_heads": 65_536,
+         "intermediate_size": 1_000_000, "max_position_embeddings": 100_000, "type_vocab_size": 10_000,
+         "pad_token_id": 10_000_000, "embedding_size": 65_536,
+         "relative_attention_num_buckets": 1_000}  # fmt: skip  # and the most that is read
+RELATIVE_POSITIONS = 4_096  # the most with a bias for each distance, which takes memory by the square
 SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "layer_norm_eps",
           "initializer_range"}  # fmt: skip
 
 
 def read_config(folder):
     """config.json as a dict. Raises UserError where it is missing, broken, or of an unknown architecture."""
-    path = Path(folder, "config.json")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no config.json: not a model folder") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    found = config.get("model_type") if isinstance(config, dict) else None
-    if not isinstance(found, str) or found not in CLASSES:
-        raise UserError(f"{path}: model_type {found} is not supported; supported are {', '.join(CLASSES)}")
-    return config
+    return stored_config(folder)
 
 
 def read_encoder_config(folder):
@@ -131,7 +121,10 @@ def model_config(config, source="config.json"):
         said = f"{source}: {names[name]} is {value!r}, not a"
         if name in SIZES:
             least = 0 if name in ("type_vocab_size", "pad_token_id") else 1
-            must(type(value) is int and value >= least, f"{said} whole number from {least} on")
+            must(
+                type(value) is int and least <= value <= SIZES[name],
+                f"{said} whole number from {least} to {SIZES[name]:,}",
+            )
         elif name in SHARES:
             must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
             values[name] = float(value)
@@ -170,6 +163,12 @@ def check(result, config, source):
     rules = {
         f"{result.max_position_embeddings} positions are too few for a pad_token_id of {result.pad_token_id}": (
             result.max_length > 2
+        ),
+        f"pad_token_id is {result.pad_token_id}, but vocab_size {result.vocab_size}": (
+            result.pad_token_id < result.vocab_size
+        ),
+        f"{result.max_position_embeddings} positions are more than {RELATIVE_POSITIONS:,}, the most of relative ones": (
+            not result.relative_attention_num_buckets or result.max_position_embeddings <= RELATIVE_POSITIONS
         ),
         f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}": result.hidden_act in ACTIVATIONS,
         f"problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}": (

@@ -3,14 +3,12 @@
 import re
 from pathlib import Path
 
-from tokenizers.models import WordPiece
-
 from tfbert.common.errors import UserError
 from tfbert.common.files import write_json
-from tfbert.data.sources import VOCABULARIES
-from tfbert.model.configs import model_config, read_config
-from tfbert.model.weight_files import read_weights, write_h5, write_safetensors
-from tfbert.model.weights import LAYOUTS, LEFT_ASIDE, entries, set_weights
+from tfbert.model.configs import model_config, read_config, read_encoder_config
+from tfbert.model.vocabulary import save_tokenizer
+from tfbert.model.weight_files import open_weights, write_h5, write_safetensors
+from tfbert.model.weights import LAYOUTS, LEFT_ASIDE, check_encoder, entries, set_weights
 
 SAVED_TOKENIZER = {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                    "added_tokens.json"}  # fmt: skip
@@ -24,27 +22,39 @@ ENCODER_FILES = {"config.json", "model.safetensors", "pretraining.json", "histor
 def load_classifier(folder, config=None, policy="float32"):
     """A SequenceClassifier with the weights in `folder`, and one line on what is new and what was left aside.
 
-    config: a config.json dict to use in place of the folder's, such as one with other labels.
-    policy: a Keras dtype policy. Raises UserError as the parts above do.
+    config: a config.json dict to use in place of the folder's, such as one with other labels, or with a larger
+    vocab_size, whose last embeddings are then new. policy: a Keras dtype policy. Raises UserError as the parts above.
     """
-    model = new_classifier(config or read_config(folder), policy, folder)
-    return model, fill(model, folder)
+    from tfbert.model.modeling import SequenceClassifier
+
+    return load_model(SequenceClassifier, folder, config or read_config(folder), policy)
 
 
-def fill(model, folder):
-    """Sets a model's weights to those in `folder`; returns one line on what is new and what was left aside."""
-    weights, path = read_weights(folder)
+def load_model(model_class, folder, config, policy):
+    """As load_classifier, for a SequenceClassifier or a MaskedLanguageModel; made when the weights are known to fit."""
+    sizes = model_config(config, folder)
+    new_tokens = max(sizes.vocab_size - model_config(read_encoder_config(folder), folder).vocab_size, 0)
+    with open_weights(folder) as stored:
+        check_encoder(sizes, stored, new_tokens)
+        model = new_model(model_class, config, policy, folder)
+        new = set_weights(model, stored, new_tokens)
+    return model, in_words(model, stored, new, new_tokens)
+
+
+def in_words(model, stored, new, new_tokens):
+    """One line on the weights of a model: what is new and what was left aside."""
     prefix = LAYOUTS[model.config.model_type].prefix
-    new = set_weights(model, weights, path)
     used = {name.removeprefix(prefix) for _, names, _ in entries(model) for name in names}
-    unused = {name.removeprefix(prefix) for name in weights} - used
+    unused = {name.removeprefix(prefix) for name in stored.shapes} - used
     aside = sorted({name.split(".")[0] for name in unused if re.match(LEFT_ASIDE, name)} - {"embeddings"})
     strange = sorted(name for name in unused if not re.match(LEFT_ASIDE, name))
     if any(re.search(r"\d", name) for name in strange):
-        raise UserError(f"{path}: weights that config.json does not ask for, such as {strange[0]}")
-    parts = [f"{len(used) - len(new)} weights from {path.name}"]
-    if new:
-        parts.append("new: " + ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in new)))
+        raise UserError(f"{stored.path}: weights that config.json does not ask for, such as {strange[0]}")
+    parts = [f"{len(used) - len(new)} weights from {stored.path.name}"]
+    fresh = [f"{new_tokens} rows of the word embeddings"] * bool(new_tokens)
+    fresh += dict.fromkeys(name.rsplit(".", 1)[0] for name in new)
+    if fresh:
+        parts.append("new: " + ", ".join(fresh))
     if aside + strange:
         parts.append("left aside: " + ", ".join(aside + strange))
     return "; ".join(parts)
@@ -91,35 +101,3 @@ def save_encoder(folder, weights, config, tokenizer):
     write_safetensors(weights, Path(folder, "model.safetensors"))
     write_json(Path(folder, "config.json"), config)
     save_tokenizer(tokenizer, folder)
-
-
-def load_tokenizer(folder, max_seq_length, config):
-    """The transformers tokenizer in `folder`, to be used and saved without the truncation of its former life.
-
-    Raises UserError where there is none, or it has more entries than config.json's vocab_size.
-    """
-    import transformers
-
-    if not any(Path(folder, name).exists() for name in VOCABULARIES):
-        raise UserError(f"{folder} holds no tokenizer: neither tokenizer.json nor vocab.txt")
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # the library raises what its parsers raise
-        raise UserError(f"cannot read the tokenizer in {folder}: {error}") from error
-    entries_of_model = model_config(config, folder).vocab_size
-    if len(tokenizer) > entries_of_model:
-        raise UserError(f"{folder}: {len(tokenizer)} tokens, but config.json has a vocab_size of {entries_of_model}")
-    for leftover in ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id"):
-        tokenizer.init_kwargs.pop(leftover, None)
-    tokenizer.model_max_length = max_seq_length
-    return tokenizer
-
-
-def save_tokenizer(tokenizer, folder):
-    """tokenizer.json, tokenizer_config.json and, which transformers 5 no longer writes, BERT's vocab.txt."""
-    tokenizer.save_pretrained(folder)
-    if not isinstance(tokenizer.backend_tokenizer.model, WordPiece):
-        return
-    vocabulary = tokenizer.get_vocab()
-    lines = sorted(vocabulary, key=vocabulary.get)
-    Path(folder, "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

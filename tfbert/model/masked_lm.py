@@ -8,9 +8,9 @@ import keras
 from keras import ops
 
 from tfbert.model.configs import read_encoder_config
-from tfbert.model.folders import fill, new_model
+from tfbert.model.folders import load_model
 from tfbert.model.modeling import ACTIVATIONS, Encoder, dense
-from tfbert.model.weight_files import read_weights
+from tfbert.model.weight_files import open_weights
 from tfbert.model.weights import LAYOUTS
 
 
@@ -46,12 +46,12 @@ class MaskedLanguageModel(keras.Model):
 
 def load_masked_lm(folder, config=None, policy="float32"):
     """A MaskedLanguageModel with the weights in `folder`; else as folders.load_classifier."""
-    model = new_model(MaskedLanguageModel, config or read_encoder_config(folder), policy, folder)
-    return model, fill(model, folder)
+    return load_model(MaskedLanguageModel, folder, config or read_encoder_config(folder), policy)
 
 
 def pooler_weights(kind, folder):
     """The pooler of the encoder in `folder`, where it has one; masked language modelling does not change it."""
-    weights, prefix = read_weights(folder)[0], LAYOUTS[kind].prefix
-    named = {prefix + name.removeprefix(prefix): value for name, value in weights.items()}
-    return {name: value for name, value in named.items() if name.startswith(prefix + "pooler")}
+    prefix = LAYOUTS[kind].prefix
+    with open_weights(folder) as stored:
+        named = {prefix + name.removeprefix(prefix): name for name in stored.shapes}
+        return {full: stored.read(name) for full, name in named.items() if full.startswith(prefix + "pooler")}

@@ -1,33 +1,102 @@
-"""Files with weights: model.safetensors and its shards, tf_model.h5 as transformers 4 lays it out."""
+"""Files with weights: model.safetensors, tf_model.h5 and their shards, and TensorFlow checkpoints.
 
+They may have the names and layouts of PyTorch, of transformers 4's TensorFlow classes or of google-research/bert.
+"""
+
+import contextlib
 import io
-import json
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tfbert.common.errors import UserError
-from tfbert.model.configs import CLASSES
+from tfbert.common.errors import UserError, one_line
+from tfbert.common.inputs import must_be_regular, read_json
+from tfbert.model.h5_files import datasets
+from tfbert.model.weight_names import CLASSES, normalised, pytorch_name, snake_case, tensorflow_path
+
+FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
-def read_weights(folder):
-    """{PyTorch name: float32 array} from model.safetensors, its shards, or tf_model.h5, and the file's path.
+@dataclass(frozen=True)
+class Stored:
+    """An array in a file: its shape and dtype there, and what reads it."""
+
+    shape: tuple
+    dtype: str
+    read: Callable
+    transposed: bool = False  # in the file
+
+
+class StoredWeights:
+    """The weights in `path` by their PyTorch names: `shapes`, {name: shape}, and `read`. Nothing is read before."""
+
+    def __init__(self, path, arrays):
+        self.path, self.arrays = path, arrays
+        self.shapes = {
+            name: tuple(each.shape[::-1] if each.transposed else each.shape) for name, each in arrays.items()
+        }
+
+    def read(self, name):
+        """float32, in PyTorch's layout. Raises UserError where the numbers are of another kind, or not finite."""
+        stored = self.arrays[name]
+        if stored.dtype not in FLOATS:
+            raise UserError(f"{self.path}: {name} is {stored.dtype}, not float32 or float16: not a model to train on")
+        with np.errstate(over="ignore"), damaged(self.path):
+            value = np.asarray(stored.read()).astype(np.float32, copy=False)
+        if not np.isfinite(value).all():
+            raise UserError(f"{self.path}: {name} holds numbers that are not finite (NaN): download or copy it again")
+        return value.T if stored.transposed else value
+
+
+@contextlib.contextmanager
+def damaged(path):
+    """What the libraries raise for a damaged file becomes a UserError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
+            SafetensorError) as error:  # fmt: skip
+        raise UserError(f"cannot read the weights in {path}: {one_line(error)}; download or copy them again") from error
+
+
+@contextlib.contextmanager
+def open_weights(folder):
+    """Yields the StoredWeights of model.safetensors, tf_model.h5, either's shards, or a *.ckpt of TensorFlow.
 
     Raises UserError where there is none or one is damaged.
     """
-    folder = Path(folder)
-    single, index, h5 = (folder / n for n in ("model.safetensors", "model.safetensors.index.json", "tf_model.h5"))
-    try:
-        if single.exists():
-            return read_safetensors(single), single
+    path, files = weight_paths(Path(folder))
+    arrays = {}
+    with contextlib.ExitStack() as stack:
+        with damaged(path):
+            for file in files:
+                must_be_regular(file)
+                kind = {".safetensors": safetensors_arrays, ".h5": h5_arrays, ".index": checkpoint_arrays}[file.suffix]
+                arrays |= kind(file, stack)
+        yield StoredWeights(path, arrays)
+
+
+def weight_paths(folder):
+    """The file that stands for the weights in `folder`, in messages, and those that hold them."""
+    for name in ("model.safetensors", "tf_model.h5"):
+        path, index = folder / name, folder / f"{name}.index.json"
+        if path.exists():
+            return path, [path]
         if index.exists():
-            files = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            return {k: v for file in sorted(files) for k, v in read_safetensors(folder / file).items()}, index
-        if h5.exists():
-            return read_h5(h5), h5
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"cannot read the weights in {folder}: {error}; download or copy them again") from error
+            return index, shards(index)
+    checkpoints = sorted(folder.glob("*.ckpt*.index"))
+    if len(checkpoints) > 1:
+        checkpoints = [path for path in checkpoints if path.name == "bert_model.ckpt.index"] or checkpoints
+    if len(checkpoints) > 1:
+        raise UserError(f"{folder} holds {len(checkpoints)} checkpoints: keep one, such as {checkpoints[-1].stem}")
+    if checkpoints:
+        return checkpoints[0], checkpoints
     if any(folder.glob("pytorch_model*.bin")):
         raise UserError(
             f"{folder} holds pytorch_model.bin only, which can run code when it is read: use model.safetensors"
@@ -35,24 +104,71 @@ def read_weights(folder):
     raise UserError(f"{folder} holds no weights: neither model.safetensors nor tf_model.h5")
 
 
-def read_safetensors(path):
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def shards(index):
+    """The paths that an index of shards names; UserError where one is not beside it."""
+    found = read_json(index)
+    named = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise UserError(f"{index}: weight_map is not there, or does not name files; download or copy it again")
+    names = sorted(set(named.values()))
+    ending = "." + index.name.split(".")[1]
+    for name in names:
+        if not name.endswith(ending) or set(name) & set("/\\:\0"):
+            raise UserError(f"{index} names {name[:100]!r}, not a {ending} file beside it")
+        if not (index.parent / name).exists():
+            raise UserError(f"{index.parent / name} is missing; download or copy it again")
+    return [index.parent / name for name in names]
 
-    try:
-        weights = load_file(path)
-    except (SafetensorError, FileNotFoundError) as error:
-        raise ValueError(f"{path.name} is missing, cut off or damaged ({error})") from error
-    return normalised(weights)
+
+def safetensors_arrays(path, stack):
+    from safetensors import safe_open
+
+    file = stack.enter_context(safe_open(path, "np"))
+    kinds = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+    arrays = {}
+    for stored in file.keys():
+        name, is_kernel = pytorch_name(stored) if "/" in stored else (normalised(stored), False)
+        entry = file.get_slice(stored)
+        dtype = kinds.get(entry.get_dtype(), entry.get_dtype())
+        arrays[name] = Stored(entry.get_shape(), dtype, partial(file.get_tensor, stored), is_kernel)
+    return arrays
 
 
-def normalised(weights):
-    """LayerNorm.gamma and .beta, TensorFlow's names in the oldest checkpoints, become .weight and .bias."""
-    renamed = {}
-    for name, value in weights.items():
-        name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
-        renamed[name] = value.astype(np.float32) if value.dtype.kind not in "iub" else value
-    return renamed
+def h5_arrays(path, stack):
+    import h5py
+
+    arrays = {}
+    for stored, entry in datasets(stack.enter_context(h5py.File(path, "r")), path).items():
+        name, is_kernel = pytorch_name(stored)
+        arrays[name] = Stored(entry.shape or (), str(entry.dtype), partial(entry.__getitem__, ...), is_kernel)
+    return arrays
+
+
+def checkpoint_arrays(path, stack):
+    """Of google-research/bert: without what its optimizer kept."""
+    import tensorflow as tf
+
+    def plainly(function, *arguments):
+        try:
+            return function(*arguments)
+        except tf.errors.OpError as error:
+            raise ValueError(error.message) from error
+
+    reader = plainly(tf.train.load_checkpoint, str(path.with_suffix("")))
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    arrays = {}
+    for stored, shape in shapes.items():
+        if stored.split("/")[-1] in ("adam_m", "adam_v", "global_step"):
+            continue
+        name, is_kernel = pytorch_name(stored)
+        arrays[name] = Stored(shape, dtypes[stored].name, partial(plainly, reader.get_tensor, stored), is_kernel)
+    return arrays
+
+
+def read_weights(folder):
+    """{PyTorch name: float32 array} of all weights in `folder`, and the file's path."""
+    with open_weights(folder) as stored:
+        return {name: stored.read(name) for name in stored.shapes}, stored.path
 
 
 def write_safetensors(weights, path):
@@ -60,51 +176,6 @@ def write_safetensors(weights, path):
 
     weights = {name: np.ascontiguousarray(value) for name, value in weights.items()}  # else save mixes values up
     Path(path).write_bytes(save(weights, metadata={"format": "pt"}))
-
-
-def h5_path(name):
-    """A PyTorch name as transformers 4's TensorFlow classes write it, such as bert/.../query/kernel:0."""
-    *parts, kind = name.split(".")
-    if "LayerNorm" in parts[-1] or "layer_norm" in parts[-1]:
-        kind = {"weight": "gamma", "bias": "beta"}[kind]
-    elif kind == "weight":
-        kind = {
-            "word_embeddings": "weight",
-            "position_embeddings": "embeddings",
-            "token_type_embeddings": "embeddings",
-            "relative_attention_bias": "embeddings",
-        }.get(parts[-1], "kernel")
-    return re.sub(r"/(layer|albert_layer_groups|albert_layers)/(?=\d)", r"/\1_._", "/".join(parts)) + f"/{kind}:0"
-
-
-def pytorch_name(path):
-    """The inverse of h5_path, and whether the array is a kernel, which the file holds transposed."""
-    name, kind = path.removesuffix(":0").replace("_._", "/").rsplit("/", 1)
-    kinds = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}
-    return name.replace("/", ".") + "." + kinds.get(kind, kind), kind == "kernel"
-
-
-def snake_case(name):
-    """A class name as Keras names its instances: TFMPNetForX -> tfmp_net_for_x."""
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
-
-
-def read_h5(path):
-    import h5py
-
-    weights = {}
-    with h5py.File(path, "r") as file:
-        for layer in map(as_text, file.attrs["layer_names"]):
-            group = file[layer]
-            for stored in map(as_text, group.attrs["weight_names"]):
-                name, is_kernel = pytorch_name(stored.split("/", 1)[1])
-                weights[name] = np.asarray(group[stored]).T if is_kernel else np.asarray(group[stored])
-    return weights
-
-
-def as_text(name):
-    """A name in an attribute of an h5 file, which old versions of h5py stored as bytes."""
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def write_h5(weights, path, config):
@@ -125,7 +196,7 @@ def write_h5(weights, path, config):
         file.attrs["keras_version"] = "2.21.0"
         for layer, names in layers.items():
             group = file.create_group(layer)
-            stored = {f"{class_name}/{h5_path(name)}": weights[name] for name in names}
+            stored = {f"{class_name}/{tensorflow_path(name)}": weights[name] for name in names}
             group.attrs["weight_names"] = list(stored)
             for target, value in stored.items():
                 group.create_dataset(target, data=value.T if target.endswith("/kernel:0") else value)

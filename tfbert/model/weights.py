@@ -2,7 +2,7 @@
 
 They travel as {name: array} under the names and in the shapes of PyTorch
 transformers: linear kernels are (out, in). LAYOUTS says how each architecture
-calls its parts; `h5_path` says how transformers 4's TensorFlow classes do.
+calls its parts; weight_names.py says how TensorFlow's files do.
 """
 
 from dataclasses import dataclass, field
@@ -101,7 +101,7 @@ LAYOUTS = {
 # in checkpoints of the encoder's pre-training or of another task, and of no use to the model at hand
 LEFT_ASIDE = (
     r"^(cls\.|vocab_|mlm___|nsp___|lm_head\.|predictions\.|sop_classifier|discriminator_|generator_|qa_outputs|"
-    r"pooler|pre_classifier|classifier|embeddings\.position_ids)"
+    r"pooler|pre_classifier|classifier|embeddings\.position_ids|output_weights$|bias$)"
 )
 
 
@@ -160,33 +160,83 @@ def get_weights(model):
     return weights
 
 
-def set_weights(model, weights, source):
-    """Assigns {PyTorch name: array} to a model and returns the names of head weights that stay new.
+def encoder_shapes(config):
+    """{PyTorch name: shape} of the encoder that a ModelConfig describes, without the pooler."""
+    layout, hidden, inner = LAYOUTS[config.model_type], config.hidden_size, config.intermediate_size
+    width, shapes = config.embedding_size or hidden, {}
 
-    Names may lack the architecture's prefix. Raises UserError for a missing encoder weight or a wrong shape.
-    A classifier for another number of labels stays new.
+    def dense(name, inputs, outputs):
+        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
+
+    def norm(name, size):
+        shapes.update({f"{name}.weight": (size,), f"{name}.bias": (size,)})
+
+    rows = {"word": config.vocab_size, "token_type": config.type_vocab_size, "position": config.max_position_embeddings}
+    for table, number in rows.items():
+        if number:
+            shapes[f"{layout.prefix}{EMBEDDINGS[table]}.weight"] = (number, width)
+    norm(layout.prefix + EMBEDDINGS["norm"], width)
+    if config.embedding_size:
+        dense(layout.prefix + layout.project, width, hidden)
+    if config.relative_attention_num_buckets:
+        table = (config.relative_attention_num_buckets, config.num_attention_heads)
+        shapes[f"{layout.prefix}{layout.position_bias}.weight"] = table
+    for number in range(1 if config.share_layers else config.num_hidden_layers):
+        start, names = layout.prefix + layout.layer.format(number), layout.block
+        for part in (*names["qkv"], names["attention_output"]):
+            dense(start + part, hidden, hidden)
+        dense(start + names["intermediate"], hidden, inner)
+        dense(start + names["output"], inner, hidden)
+        norm(start + names["attention_norm"], hidden)
+        norm(start + names["output_norm"], hidden)
+    return shapes
+
+
+def check_encoder(config, stored, new_tokens=0):
+    """Raises UserError where StoredWeights lack a weight of the encoder, or have it in another shape.
+
+    new_tokens: how many of the last rows of the word embeddings they need not have. Names may lack the prefix.
+    """
+    prefix = LAYOUTS[config.model_type].prefix
+    found = {name.removeprefix(prefix): shape for name, shape in stored.shapes.items()}
+    word = f"{prefix}{EMBEDDINGS['word']}.weight"
+    for name, shape in encoder_shapes(config).items():
+        if name == word:
+            shape = (shape[0] - new_tokens, shape[1])
+        there = found.get(name.removeprefix(prefix))
+        if there is None:
+            raise UserError(f"{stored.path}: the encoder weight {name} is missing")
+        if there != shape:
+            raise UserError(f"{stored.path}: {name} has shape {there}, config.json asks for {shape}")
+
+
+def set_weights(model, stored, new_tokens=0):
+    """Reads StoredWeights, of which check_encoder thought well, into a model; returns the names of what stays new.
+
+    Raises UserError for a head of a wrong shape; a classifier for another number of labels stays new. So do the last
+    new_tokens rows of the word embeddings, and of the bias over the vocabulary.
     """
     layout = LAYOUTS[model.config.model_type]
     prefix = layout.prefix
-    weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    called = {name.removeprefix(prefix): name for name in stored.shapes}
+    over_vocabulary = (f"{prefix}{EMBEDDINGS['word']}.weight", layout.masked_lm[2])
     new = []
     for variable, names, is_kernel in entries(model):
-        found = [weights.get(name.removeprefix(prefix)) for name in names]
-        for name, value in zip(names, found):
-            is_head = not name.startswith(prefix) or name.startswith(layout.pooler)
-            shape = (*variable.shape[:-1], variable.shape[-1] // len(names))
+        known = [called.get(name.removeprefix(prefix)) for name in names]
+        kept = new_tokens if names[0] in over_vocabulary else 0
+        for name, there in zip(names, known):
+            shape = (variable.shape[0] - kept, *variable.shape[1:])
+            shape = (*shape[:-1], shape[-1] // len(names))
             shape = shape[::-1] if is_kernel else shape
-            if value is None and not is_head:
-                raise UserError(f"{source}: the encoder weight {name} is missing")
-            if value is not None and value.shape != shape:
+            if there is not None and stored.shapes[there] != shape:
                 if not name.startswith(layout.classifier):
-                    raise UserError(f"{source}: {name} has shape {value.shape}, config.json asks for {shape}")
-                value = None
-            if value is None:
+                    found = stored.shapes[there]
+                    raise UserError(f"{stored.path}: {name} has shape {found}, config.json asks for {shape}")
+                there = None
+            if there is None:
                 new.append(name)
         if not set(names) & set(new):
-            variable.assign(np.concatenate([v.T if is_kernel else v for v in found], axis=-1))
+            values = [stored.read(each) for each in known]
+            value = np.concatenate([each.T if is_kernel else each for each in values], axis=-1)
+            variable.assign(np.concatenate([value, np.asarray(variable)[len(value) :]]) if kept else value)
     return new
-
-
-# Files with weights

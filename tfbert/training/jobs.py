@@ -19,7 +19,7 @@ from tfbert.data.splits import keys_of, load_splits
 from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.model import configs, scratch
-from tfbert.model.folders import load_tokenizer
+from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.training.checks import (
     check_memory,
     check_metric,
@@ -163,7 +163,8 @@ def new_job(settings, argv, stack):
         say("Job", size)
         if device.hint:
             say("Hint", device.hint)
-        tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config)
+        tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
+        config = fitted_config(config, tokenizer, encoder.folder)
         text_encoder = TextEncoder(
             tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation, settings.head_share
         )

@@ -16,7 +16,8 @@ from tfbert.data.splits import load_texts
 from tfbert.data.tasks import chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.model import configs
-from tfbert.model.folders import ENCODER_FILES, load_tokenizer
+from tfbert.model.folders import ENCODER_FILES
+from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.training.checks import check_memory, check_steps
 from tfbert.training.device import find_device
 from tfbert.training.outputs import check_output_dir
@@ -69,7 +70,8 @@ def new_job(settings, argv):
     say("Encoder", encoder.description)
     say("Data", data.description + (", with its unsupervised split" if settings.unsupervised else ""))
 
-    tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config)
+    tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
+    config = fitted_config(config, tokenizer, encoder.folder)
     if tokenizer.mask_token_id is None:
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
     notes = []

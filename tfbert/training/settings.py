@@ -28,6 +28,9 @@ class RunSettings:
 
     task_name: str = what("imdb", "the task: imdb, sst2, sst2_tutorial, cola or emotions")
     model_name_or_path: str | None = what(None, "a folder or a Hub id; default google-bert/bert-base-uncased")
+    do_lower_case: str | None = what(
+        None, "of an encoder with vocab.txt alone: whether it is uncased", choices=("true", "false")
+    )
     dataset_name: str | None = what(None, "a folder or a Hub id; default: the task's data set on the Hub")
     data_dir: str | None = what(None, "a folder with the task's files as their authors publish them")
     train_file: str | None = what(None, "your own data: a .csv, .tsv, .jsonl, .json or .parquet file")

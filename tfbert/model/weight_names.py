@@ -1,0 +1,54 @@
+"""How PyTorch, transformers 4's TensorFlow classes and google-research/bert name the same weight.
+
+bert.encoder.layer.0.output.dense.weight, (out, in), is bert/encoder/layer_._0/output/dense/kernel:0, (in, out), in
+TensorFlow's files, and bert/encoder/layer_0/output/dense/kernel in a checkpoint of google-research/bert.
+"""
+
+import re
+
+CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
+           "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
+
+
+def tensorflow_path(name):
+    """A PyTorch name as transformers 4's TensorFlow classes write it, such as bert/.../query/kernel:0."""
+    *parts, kind = name.split(".")
+    if "LayerNorm" in parts[-1] or "layer_norm" in parts[-1]:
+        kind = {"weight": "gamma", "bias": "beta"}[kind]
+    elif kind == "weight":
+        kind = {
+            "word_embeddings": "weight",
+            "position_embeddings": "embeddings",
+            "token_type_embeddings": "embeddings",
+            "relative_attention_bias": "embeddings",
+        }.get(parts[-1], "kernel")
+    return re.sub(r"/(layer|albert_layer_groups|albert_layers)/(?=\d)", r"/\1_._", "/".join(parts)) + f"/{kind}:0"
+
+
+def pytorch_name(path):
+    """The inverse of tensorflow_path, and whether the array is a kernel, which the file holds transposed.
+
+    path may begin with the names of Keras's layer and model: bert/tf_bert_for_masked_lm/bert/...; the names of
+    google-research/bert are understood too.
+    """
+    parts = path.removesuffix(":0").split("/")
+    for place, part in enumerate(parts[:2]):
+        if part.startswith("tf_"):
+            parts = parts[place + 1 :]
+            break
+    else:
+        parts = parts[2:] if parts[0] in parts[2:3] else parts  # a class of another name
+    name = re.sub(r"[^/]*___", "", "/".join(parts)).replace("_._", "/")  # mlm___cls is PyTorch's cls
+    *parts, kind = re.sub(r"\blayer_(?=\d)", "layer/", name).split("/")
+    kinds = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias", "output_bias": "bias"}
+    return ".".join([*parts, kinds.get(kind, kind)]), kind == "kernel"
+
+
+def normalised(name):
+    """A PyTorch name without TensorFlow's words for LayerNorm, which the oldest checkpoints have."""
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def snake_case(name):
+    """A class name as Keras names its instances: TFMPNetForX -> tfmp_net_for_x."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
