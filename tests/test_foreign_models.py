@@ -267,3 +267,10 @@ class TestForUsersOfTransformers4:
             value = loss(labels, inner(inputs, training=True))
         optimizer.apply_gradients(zip(tape.gradient(value, inner.trainable_variables), inner.trainable_variables))
         assert np.abs(np.asarray(inner.classifier.kernel) - before).max() > 0
+
+    def test_a_keras_file(self, model, tmp_path):
+        expected = np.asarray(model(IDS).logits)
+        model.keras_model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        inputs = {"input_ids": IDS, "attention_mask": np.ones_like(IDS)}
+        np.testing.assert_allclose(np.asarray(loaded(inputs)), expected, atol=1e-6)

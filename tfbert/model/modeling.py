@@ -7,10 +7,13 @@ Shapes in comments: B batch, S sequence, T = B S tokens, D hidden size, E embedd
 V vocabulary.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import ops
 
+from tfbert.model.configs import ModelConfig
 from tfbert.model.fused import add_and_normalize, attend, gelu
 
 ACTIVATIONS = {
@@ -219,6 +222,7 @@ class Encoder(keras.layers.Layer):
         return ops.reshape(tokens, ops.shape(x))
 
 
+@keras.saving.register_keras_serializable("tfbert")
 class SequenceClassifier(keras.Model):
     """Encoder, pooling, dropout, linear layer: logits, float32 (B, L).
 
@@ -246,6 +250,17 @@ class SequenceClassifier(keras.Model):
     def call(self, inputs, training=False):
         """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
         return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
+
+    def get_config(self):
+        """What keras.saving.load_model makes it of again, after an import of tfbert.model.modeling."""
+        return {"config": dataclasses.asdict(self.config), "dtype": self.dtype_policy.name}
+
+    @classmethod
+    def from_config(cls, config):
+        values = config["config"] | {
+            "id2label": {int(number): name for number, name in config["config"]["id2label"].items()}
+        }
+        return cls(ModelConfig(**values), dtype=config["dtype"])
 
     def pooled(self, inputs, training=False):
         """What the last layer classifies, float32 (B, D)."""
