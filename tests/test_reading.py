@@ -35,6 +35,7 @@ FORMS = {
     "a blank before a name": ("own.csv", table(",", header=("text", " label")), None),
     "names in capitals": ("own.csv", table(",", header=("Text", "LABEL")), "is taken for"),
     "lines that end in CR": ("own.csv", table(",", end="\r"), "CR"),
+    "a CR in a field": ("own.csv", table(",").replace("film number 9,", "film\rnumber 9,"), "CR"),
     "UTF-16 with a mark": ("own.csv", table(",").encode("utf-16"), "UTF-16"),
     "UTF-8 with a mark": ("own.csv", table(",").encode("utf-8-sig"), None),
     "gzip of .csv": ("own.csv.gz", gzip.compress(table(",").encode()), None),

@@ -95,10 +95,18 @@ def check_length(line, place):
 
 
 def split_at_cr(lines, name, notes):
-    """`lines`; where a whole file is one, its parts that end in CR."""
-    for line in lines:
+    """`lines`; where a whole file is one, its parts that end in CR. Any other CR within a line becomes a space."""
+    told = False
+    for number, line in enumerate(lines, 1):
         parts = line.split("\r")
         if line.endswith("\n") or len(parts) < 3:
+            body = line.rstrip("\r\n")
+            if "\r" in body:
+                if not told:
+                    notes.append(
+                        f"{name}: carriage returns (CR) within lines are read as spaces, first in line {number}"
+                    )
+                told, line = True, body.replace("\r", " ") + "\n"
             yield line
             continue
         notes.append(f"{name}: lines end in CR alone, as old spreadsheets write them")
