@@ -108,8 +108,18 @@ def lines_of(path, flag, notes):
 
 def reopened(path, flag, notes):
     """A function that gives the (place, line)s of a file anew; what is to be noted of them is noted once."""
-    told = iter([notes])
-    return lambda: lines_of(path, flag, next(told, []))
+    return lambda: lines_of(path, flag, Once(notes))
+
+
+class Once:
+    """Takes notes for a list that may have them already."""
+
+    def __init__(self, notes):
+        self.notes = notes
+
+    def append(self, note):
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 def with_wanted(rows, columns, path, notes):
