@@ -129,7 +129,7 @@ def measure(arguments):
     return {"seconds": statistics.median(step() for _ in range(10)), "peak": matmul_rate(precision)}
 
 
-def plain_attention(query, key, value, mask, keep=None, bias=None):
+def plain_attention(query, key, value, mask, keep=None, bias=None, flash=False):
     from keras import ops
 
     scores = ops.matmul(query * query.shape[-1] ** -0.5, ops.transpose(key, (0, 1, 3, 2)))
