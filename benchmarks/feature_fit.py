@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from common import RESULTS, save
 
+from tfbert.common.settings import command_of
+
 SIZES = {"3,000 drawn vectors, 2 labels": (3000, 2), "10,000 drawn vectors, 77 labels": (10000, 77)}
 DIMENSIONS = 384
 
@@ -107,8 +109,9 @@ def compared(vectors, labels, seed):
 
 
 def write(rows, names, rounds):
+    command = command_of("benchmarks/feature_fit.py")
     lines = [
-        f"Medians of {rounds} rounds, of 75% of the vectors; `python benchmarks/feature_fit.py`",
+        f"Medians of {rounds} rounds, of 75% of the vectors, the grid search first; `{command}`",
         "",
         "| | grid search, s | path of warm starts, s | ratio | cross-entropy | accuracy |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

@@ -199,7 +199,7 @@ def test_c_is_that_of_the_lowest_cross_entropy_on_folds(monkeypatch):
     fitted, seen = LogisticRegression.fit, []
     monkeypatch.setattr(LogisticRegression, "fit", lambda self, *data: seen.append(self.C) or fitted(self, *data))
     chosen = regression(features, labels, 1, balanced=False).C
-    assert scores[list(STRENGTHS).index(chosen)] < 1.003 * min(scores) and 1e-4 < chosen < 1
+    assert scores[list(STRENGTHS).index(chosen)] < 1.02 * min(scores) and 1e-4 < chosen < 1
     assert max(seen) < 10  # what comes after a worse one is not tried
 
 

@@ -72,9 +72,7 @@ def check_steps(settings, batches):
     """Refuses more steps than a run can have."""
     accumulated, steps = settings.gradient_accumulation_steps, batches.steps(settings.num_train_epochs)
     if accumulated > steps:
-        raise UserError(
-            f"--gradient_accumulation_steps {accumulated}: the run has {steps} steps, so no update would come: lower it"
-        )
+        raise UserError(f"--gradient_accumulation_steps {accumulated}: the run has {steps} steps in all: lower it")
     if steps > MOST_STEPS:
         raise UserError(f"--num_train_epochs {settings.num_train_epochs:g} are {steps:,} steps: lower it")
 
@@ -87,9 +85,8 @@ def check_memory(settings, shape, device, tokens, most_texts):
     if device.is_gpu or not hasattr(os, "sysconf"):  # a GPU says so itself; Windows does not tell
         return
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    of_layer = (
-        24 * int(min(tokens, settings.max_seq_length)) * shape.hidden_size
-    )  # 12 vectors of 2 bytes for each token
+    length = int(min(tokens, settings.max_seq_length))
+    of_layer = 24 * length * shape.hidden_size  # 12 vectors of 2 bytes for each token
     learnt = settings.per_device_train_batch_size or 0, of_layer * shape.num_hidden_layers
     sizes = {"per_device_train_batch_size": learnt}
     if hasattr(settings, "per_device_eval_batch_size"):

@@ -16,7 +16,7 @@ from tfbert.training.runs import Run
 
 STRENGTHS = np.logspace(-4, 2, 13)  # C of the regularization, chosen by cross-validation
 FOLDS = 5
-NEAR = 1.002  # times the lowest cross-entropy
+NEAR_TIE = 1.01  # times the lowest cross-entropy
 
 
 class Vectors(keras.Model):
@@ -89,10 +89,14 @@ def regression(features, labels, seed, balanced):
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     weights = "balanced" if balanced else None
     model = LogisticRegression(solver="newton-cg", class_weight=weights, warm_start=True)
-    with warnings.catch_warnings(category=ConvergenceWarning, action="ignore"):  # where labels can be parted at once
+    with (
+        warnings.catch_warnings(category=ConvergenceWarning, action="ignore"),  # where labels can be parted at once
+        threadpool_limits(1),  # of these small products: beside another process, more threads wait for each other
+    ):
         if not is_rare(labels):
             model.set_params(C=best_strength(model, features, labels, seed))
         return model.fit(features, labels)
@@ -102,20 +106,24 @@ def best_strength(model, features, labels, seed):
     """The C with the lowest cross-entropy on held-out folds, of near ties the smallest, a float.
 
     From the strongest regularization on, each fit starts where the last one ended; the first that does worse is the
-    last one, as what comes after it takes longest and does worse still.
+    last one, as what comes after it takes longest and does worse still. The folds are fitted side by side.
     """
+    from joblib import Parallel, delayed
     from sklearn.base import clone
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
 
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels))
     models, losses = [clone(model) for _ in folds], []
-    for strength in STRENGTHS:
-        of_folds = []
-        for each, (train, held_out) in zip(models, folds):
-            each.set_params(C=strength).fit(features[train], labels[train])
-            of_folds.append(log_loss(labels[held_out], each.predict_proba(features[held_out]), labels=each.classes_))
-        losses.append(np.mean(of_folds))
-        if losses[-1] > min(losses):
-            break
-    return STRENGTHS[np.argmax(np.array(losses) <= NEAR * min(losses))]
+
+    def loss(model, train, held_out):
+        model.fit(features[train], labels[train])
+        return log_loss(labels[held_out], model.predict_proba(features[held_out]), labels=model.classes_)
+
+    with Parallel(FOLDS, prefer="threads") as side_by_side:
+        for strength in STRENGTHS:
+            calls = (delayed(loss)(each.set_params(C=strength), *fold) for each, fold in zip(models, folds))
+            losses.append(np.mean(side_by_side(calls)))
+            if losses[-1] > min(losses):
+                break
+    return STRENGTHS[np.argmax(np.array(losses) <= NEAR_TIE * min(losses))]
