@@ -20,8 +20,8 @@ load_keras()
 from tfbert.common.errors import run
 from tfbert.common.files import write_text
 from tfbert.model.configs import read_config
-from tfbert.model.folders import load_tokenizer
 from tfbert.model.masked_lm import load_masked_lm
+from tfbert.model.vocabulary import load_tokenizer
 from tfbert.report.calibration import softmax
 
 TEXTS = [

@@ -114,7 +114,8 @@ def untrained(tmp_path_factory):
     import keras
 
     from tfbert.model.configs import read_config
-    from tfbert.model.folders import load_tokenizer, new_classifier, save_classifier
+    from tfbert.model.folders import new_classifier, save_classifier
+    from tfbert.model.vocabulary import load_tokenizer
     from tfbert.model.weights import get_weights
 
     def make(folder):

@@ -9,8 +9,9 @@ from safetensors.numpy import load_file, save_file
 
 from tfbert.common.errors import UserError
 from tfbert.model.configs import classifier_config, model_config, read_config, read_encoder_config
-from tfbert.model.folders import load_classifier, load_tokenizer, save_classifier
-from tfbert.model.weight_files import read_h5, read_weights, write_h5
+from tfbert.model.folders import load_classifier, save_classifier
+from tfbert.model.vocabulary import load_tokenizer
+from tfbert.model.weight_files import read_weights, write_h5
 from tfbert.model.weights import get_weights
 
 
@@ -44,7 +45,7 @@ def test_saving_and_loading_changes_no_bit(name, tmp_path):
 
 @pytest.mark.parametrize("name", [name + "_h5" for name in ENCODERS])
 def test_h5_files_have_the_layout_of_transformers_4(name, tmp_path):
-    weights = read_h5(FIXTURES / name / "tf_model.h5")
+    weights = read_weights(FIXTURES / name)[0]
     write_h5(weights, tmp_path / "tf_model.h5", read_config(FIXTURES / name))
     with h5py.File(FIXTURES / name / "tf_model.h5") as theirs, h5py.File(tmp_path / "tf_model.h5") as ours:
         layers = [layer for layer in theirs.attrs["layer_names"] if not layer.startswith("dropout")]
@@ -68,7 +69,7 @@ def test_h5_files_of_old_versions_store_names_as_bytes(tmp_path):
         for group in [file, *(file[layer] for layer in file.attrs["layer_names"])]:
             with_bytes(group)
         assert isinstance(file.attrs["layer_names"][0], bytes)
-    expected, found = read_h5(source), read_h5(tmp_path / "tf_model.h5")
+    expected, found = read_weights(source.parent)[0], read_weights(tmp_path)[0]
     assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in found)
 
 

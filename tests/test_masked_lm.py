@@ -10,8 +10,9 @@ from tfbert.data.masking import NO_PLACE, MaskedBatches
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.inference.predicting import Predictor
 from tfbert.model.configs import read_config
-from tfbert.model.folders import load_classifier, load_tokenizer
+from tfbert.model.folders import load_classifier
 from tfbert.model.masked_lm import load_masked_lm
+from tfbert.model.vocabulary import load_tokenizer
 from tfbert.model.weight_files import read_weights
 from tfbert.training.settings import PretrainSettings
 from tfbert.training.step import compile_masked_lm

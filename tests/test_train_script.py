@@ -102,7 +102,8 @@ def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
 def test_a_head_without_a_pooler_is_exported_and_saved(pooling, tmp_path):
     from tfbert.inference.onnx_export import export_onnx
     from tfbert.inference.runtimes import onnx_model
-    from tfbert.model.folders import load_tokenizer, save_classifier
+    from tfbert.model.folders import save_classifier
+    from tfbert.model.vocabulary import load_tokenizer
     from tfbert.model.weights import get_weights
 
     with np.load(FIXTURES / "tiny_bert" / "golden.npz") as file:

@@ -23,7 +23,9 @@ def tokenizer_trouble(place):
     except BaseException as error:  # plain Exceptions, and from Rust's panics a PanicException, which is none
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise UserError(f"cannot read the tokenizer in {place}: {one_line(error)}; take it from its source again") from error
+        raise UserError(
+            f"cannot read the tokenizer in {place}: {one_line(error)}; take it from its source again"
+        ) from error
 
 
 def highest_id(tokenizer, place):

@@ -122,7 +122,8 @@ def model_config(config, source="config.json"):
         if name in SIZES:
             least = 0 if name in ("type_vocab_size", "pad_token_id") else 1
             must(
-                type(value) is int and least <= value <= SIZES[name], f"{said} whole number from {least} to {SIZES[name]:,}"
+                type(value) is int and least <= value <= SIZES[name],
+                f"{said} whole number from {least} to {SIZES[name]:,}",
             )
         elif name in SHARES:
             must(type(value) in (int, float) and 0 <= value < 1, f"{said} number from 0 to 1")
@@ -166,7 +167,7 @@ def check(result, config, source):
         f"pad_token_id is {result.pad_token_id}, but vocab_size {result.vocab_size}": (
             result.pad_token_id < result.vocab_size
         ),
-        f"{result.max_position_embeddings} positions are more than the {RELATIVE_POSITIONS:,} that relative ones allow": (
+        f"{result.max_position_embeddings} positions, but relative ones allow {RELATIVE_POSITIONS:,} at most": (
             not result.relative_attention_num_buckets or result.max_position_embeddings <= RELATIVE_POSITIONS
         ),
         f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}": result.hidden_act in ACTIVATIONS,

@@ -62,7 +62,11 @@ def lower_cases(vocabulary, flag):
     name = vocabulary.resolve().parent.name
     named = "cased" in name or any(part in name for part in LOWER_MODELS)
     lower = any(part in name for part in LOWER_MODELS) if named else not capitals
-    why = f"as its name, {name}, says" if named else f"as vocab.txt has {'words' if capitals else 'no words'} with capitals"
+    why = (
+        f"as its name, {name}, says"
+        if named
+        else f"as vocab.txt has {'words' if capitals else 'no words'} with capitals"
+    )
     note(
         f"{vocabulary.parent} is read as {'an uncased' if lower else 'a cased'} model of google-research/bert, {why}; "
         f"--do_lower_case {'false' if lower else 'true'} reads it otherwise"
@@ -85,7 +89,9 @@ def fitted_config(config, tokenizer, folder):
             f"{folder}: {max(len(tokenizer), entries)} tokens with numbers up to {needed - 1}, but config.json has a "
             f"vocab_size of {rows}: the tokenizer is that of another model; take both from the same place"
         )
-    added = [token for token, number in sorted(tokenizer.get_vocab().items(), key=lambda each: each[1]) if number >= rows]
+    added = [
+        token for token, number in sorted(tokenizer.get_vocab().items(), key=lambda each: each[1]) if number >= rows
+    ]
     note(f"{len(added)} tokens were added to the {rows:,} of the model, such as {added[0]}: their embeddings are new")
     return config | {"vocab_size": needed}
 
