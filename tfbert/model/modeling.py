@@ -7,10 +7,13 @@ Shapes in comments: B batch, S sequence, T = B S tokens, D hidden size, E embedd
 V vocabulary.
 """
 
+from dataclasses import asdict
+
 import keras
 import numpy as np
 from keras import ops
 
+from tfbert.model.configs import ModelConfig
 from tfbert.model.fused import add_and_normalize, attend, gelu
 
 ACTIVATIONS = {
@@ -219,6 +222,7 @@ class Encoder(keras.layers.Layer):
         return ops.reshape(tokens, ops.shape(x))
 
 
+@keras.saving.register_keras_serializable("tfbert")
 class SequenceClassifier(keras.Model):
     """Encoder, pooling, dropout, linear layer: logits, float32 (B, L).
 
@@ -242,6 +246,24 @@ class SequenceClassifier(keras.Model):
             self.pooler.build((None, self.config.hidden_size))
         self.classifier.build((None, self.config.hidden_size))
         self.built = True
+
+    def get_config(self):
+        """For Keras's own files: model.save, keras.models.load_model."""
+        return super().get_config() | {"config": asdict(self.config)}
+
+    @classmethod
+    def from_config(cls, config):
+        sizes = config.pop("config")
+        names = {
+            int(number): name for number, name in sizes.pop("id2label").items()
+        }  # JSON has no other keys than text
+        return cls(ModelConfig(**sizes, id2label=names), **config)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As Keras's, which knows no shapes before the first call: here for any number of texts of any length."""
+        names = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(self.config.type_vocab_size)
+        any_text = {name: keras.InputSpec("int32", shape=(None, None), name=name) for name in names}
+        super().export(filepath, format, verbose, input_signature or [any_text], **kwargs)
 
     def call(self, inputs, training=False):
         """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
