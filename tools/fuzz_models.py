@@ -147,6 +147,7 @@ def work():
     import numpy as np
 
     from tfbert.common.errors import UserError
+    from tfbert.data.tokenizing import TextEncoder
     from tfbert.inference.predicting import Predictor
     from tfbert.model.configs import read_encoder_config
     from tfbert.model.folders import load_classifier, load_model
@@ -166,8 +167,8 @@ def work():
         config = fitted_config(config, tokenizer, folder)
         kind = MaskedLanguageModel if Path(folder).name == "checkpoint" else None
         model, _ = load_model(kind, folder, config, "float32") if kind else load_classifier(folder, config)
-        ids = np.asarray([tokenizer(text)["input_ids"][:8] + [0] * 8 for text in texts if text], object)
-        ids = np.array([row[:8] for row in ids], np.int32)
+        ids, _, _ = TextEncoder(tokenizer.backend_tokenizer, 32)(texts)
+        ids = np.array([(row + [0] * 8)[:8] for row in ids], np.int32)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "gaps": ids[:, :1] * 0}
         assert np.isfinite(np.asarray(model(inputs if kind else {"input_ids": ids}))).all()
 
