@@ -323,8 +323,9 @@ def test_a_changed_onnx_graph_is_one_line(onnx_model, change, message):
     assert "\n" not in str(caught.value) and "delete it to use Keras" in str(caught.value)
 
 
-def test_names_in_an_onnx_graph_that_are_no_text_are_one_line(onnx_model):
+def test_names_in_an_onnx_graph_that_are_no_text_are_one_line(onnx_model, capsys):
     path = onnx_model / "onnx" / "model.onnx"
     path.write_bytes(path.read_bytes().replace(b"input_ids", b"input\xff\xfe\xfd\xfc"))
     with pytest.raises(UserError, match="cannot read .*model.onnx"):
         Predictor(onnx_model)
+    assert capsys.readouterr().out == ""

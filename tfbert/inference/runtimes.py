@@ -35,7 +35,9 @@ def onnx_model(folder, quantize=False, num_labels=None):
     remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
     try:
         must_be_regular(path)
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )  # else it tries twice, and prints to standard output
         names = [each.name for each in session.get_inputs()]  # without token_type_ids where the encoder has no types
         (output,) = session.get_outputs()
     except UserError:
