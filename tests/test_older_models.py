@@ -277,3 +277,9 @@ def test_capitals_that_no_text_reaches_are_said(tiny_bert, capsys):
     assert load_tokenizer(tiny_bert, 32, read_config(tiny_bert)).tokenize("Film") == ["Film"]
     with pytest.raises(UserError, match="--do_lower_case is for a folder with vocab.txt alone"):
         load_tokenizer(tiny_bert, 32, read_config(tiny_bert), "true")
+
+
+def test_a_note_shows_what_steers_a_terminal_and_is_said_once(capsys):
+    for _ in range(2):
+        note("a token \x1b]0;title\x07, über\n")
+    assert capsys.readouterr().err == "note: a token \\x1b]0;title\\x07, über\\n\n"
