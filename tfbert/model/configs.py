@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tfbert.common.errors import UserError
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.data.tokenizing import TRUNCATIONS
-from tfbert.model.config_files import stored_config
+from tfbert.model.config_files import read_config
 from tfbert.model.weight_names import CLASSES
 
 
@@ -96,11 +96,6 @@ SIZES = {"vocab_size": 10_000_000, "hidden_size": 65_536, "num_hidden_layers": 1
 RELATIVE_POSITIONS = 4_096  # the most with a bias for each distance, which takes memory by the square
 SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "layer_norm_eps",
           "initializer_range"}  # fmt: skip
-
-
-def read_config(folder):
-    """config.json as a dict. Raises UserError where it is missing, broken, or of an unknown architecture."""
-    return stored_config(folder)
 
 
 def read_encoder_config(folder):
