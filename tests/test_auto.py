@@ -106,3 +106,66 @@ def test_a_model_that_is_there_in_other_formats_is_not_half_replaced(trained, ca
     with pytest.raises(UserError, match="onnx is that of another model"):
         model.save_pretrained(trained)
     assert (trained / "tf_model.h5").read_bytes() == before
+
+
+def test_arguments_without_meaning_are_named_in_one_note(tmp_path, capsys):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    note_once.cache_clear()
+    load, folder = TFAutoModelForSequenceClassification.from_pretrained, FIXTURES / "tiny_bert"
+    load(folder, from_pt=True, cache_dir=str(tmp_path), token=None, output_attentions=False)
+    assert capsys.readouterr().err == "note: from_pretrained: cache_dir, from_pt have no meaning here\n"
+    assert load(folder, hidden_dropout_prob=0.3).config.hidden_dropout_prob == 0.3
+    with pytest.raises(UserError, match="from_pretrained: output_attentions is not there"):
+        load(folder, output_attentions=True)
+    with pytest.raises(UserError, match="unknown argument num_label; did you mean num_labels"):
+        load(folder, num_label=3)
+    with pytest.raises(UserError, match="revision: download it"):
+        load("someone/model", revision="v2")
+    with pytest.raises(UserError, match="model: position_ids is not there"):
+        load(folder)(np.array([[2, 9, 3]]), position_ids=np.array([[0, 1, 2]]))
+
+
+def test_calls_of_the_tokenizer_that_transformers_5_dropped(tmp_path):
+    import copy
+    import pickle
+
+    from tfbert import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(FIXTURES / "tiny_bert")
+    texts = ["a good film", "bad"]
+    expected = tokenizer(texts, padding=True, return_tensors="tf")["input_ids"].numpy()
+    ids = tokenizer.encode(texts[0], return_tensors="tf")
+    assert isinstance(ids, tf.Tensor) and ids.numpy().tolist() == [expected[0].tolist()]
+    assert tokenizer.encode(texts[0]) == expected[0].tolist()
+    one = tokenizer.encode_plus(texts[1], return_tensors="tf", max_length=5, pad_to_max_length=True)["input_ids"]
+    assert one.numpy().tolist() == [[*expected[1][:3], 0, 0]]
+    batch = tokenizer.batch_encode_plus(texts, padding=True, return_tensors="tf")["input_ids"]
+    np.testing.assert_array_equal(batch, expected)
+    pairs = tokenizer.batch_encode_plus([("a film", "bad"), ("bad", "good")], padding=True, return_tensors="np")
+    assert pairs["token_type_ids"].max() == 1 and len(pairs["input_ids"]) == 2
+    padded = tokenizer.pad({"input_ids": [[2, 5, 3], [2, 3]]}, return_tensors="tf")
+    assert padded["input_ids"].numpy().tolist() == [[2, 5, 3], [2, 3, 0]]
+    for other in (pickle.loads(pickle.dumps(tokenizer)), copy.deepcopy(tokenizer)):
+        np.testing.assert_array_equal(other(texts, padding=True, return_tensors="tf")["input_ids"], expected)
+
+
+def test_lists_tuples_and_safetensors_as_in_transformers_4(tmp_path):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    load = TFAutoModelForSequenceClassification.from_pretrained
+    model, ids = load(FIXTURES / "tiny_bert"), np.array([[2, 9, 3], [2, 3, 0]])
+    expected = model(ids, np.sign(ids)).logits
+    np.testing.assert_array_equal(model([ids, np.sign(ids)]).logits, expected)
+    (tuple_of_one,) = model(ids, np.sign(ids), return_dict=False)
+    np.testing.assert_array_equal(tuple_of_one, expected)
+    model.save_pretrained(tmp_path / "safe", safe_serialization=True)
+    assert sorted(path.name for path in (tmp_path / "safe").iterdir()) == ["config.json", "model.safetensors"]
+    np.testing.assert_array_equal(load(tmp_path / "safe")(ids, np.sign(ids)).logits, expected)
+    with pytest.raises(UserError, match="model.safetensors is that of another model"):
+        model.save_pretrained(tmp_path / "safe")
+    model.save_pretrained(tmp_path / "saved", saved_model=True)
+    loaded = tf.saved_model.load(tmp_path / "saved" / "saved_model" / "1")
+    inputs = {"input_ids": ids, "attention_mask": np.sign(ids), "token_type_ids": np.zeros_like(ids)}
+    found = loaded.serve({name: tf.constant(value, tf.int32) for name, value in inputs.items()})
+    np.testing.assert_allclose(found, expected, atol=1e-5)

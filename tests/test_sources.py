@@ -242,7 +242,7 @@ def test_a_hub_that_works_is_used(tmp_path):
         ("hangs in a file", "nothing more came for 2 s, after 0.0 MB of its files"),
         ("turns a bit over", "model.safetensors came damaged: try again"),
         ("cuts downloads", "the Hub failed"),
-        ("holds no weights", r"holds none of model\*.safetensors, tf_model.h5"),
+        ("holds no weights", r"holds none of model\*.safetensors, tf_model\*.h5"),
     ],
 )
 def test_a_hub_that_fails_is_one_line_and_leaves_nothing(manner, message, tmp_path):

@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Predictor": "tfbert.inference.predicting",  # a saved model labels text
     "TFAutoModelForSequenceClassification": "tfbert.model.auto",  # as in transformers 4
-    "AutoTokenizer": "tfbert.model.auto",  # with return_tensors="tf", as in transformers 4
+    "AutoTokenizer": "tfbert.model.tensor_tokenizers",  # with return_tensors="tf", as in transformers 4
     "UserError": "tfbert.common.errors",  # what all of them raise where the user can mend it
 }
 __all__ = list(PUBLIC)

@@ -164,6 +164,8 @@ def as_flag(value, wanted, rule):
         return rule["const"]
     if isinstance(value, bool) and "on" in (rule["choices"] or ()):  # YAML reads on and off as true and false
         return "on" if value else "off"
+    if isinstance(value, bool) and "true" in (rule["choices"] or ()):
+        return str(value).lower()
     if wanted is str and isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ",".join(value)
     return value

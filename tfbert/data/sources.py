@@ -39,7 +39,7 @@ def find_encoder(name=None):
     def from_hub(repo, **kwargs):
         folder = snapshot(repo, MODEL_FILES, **kwargs)
         if not any(Path(folder).glob("model*.safetensors")):
-            folder = snapshot(repo, ["model*.safetensors", "tf_model.h5"], **kwargs)
+            folder = snapshot(repo, ["model*.safetensors", "tf_model*.h5", "tf_model.h5.index.json"], **kwargs)
         return folder
 
     return find("--model_name_or_path", name, "google-bert/bert-base-uncased", from_hub, ENCODER_MIRROR)

@@ -51,7 +51,7 @@ class TextEncoder:
         self.max_seq_length = max_seq_length
         self.truncation = truncation
         unknown = getattr(tokenizer.model, "unk_token", None)
-        self.unknown = tokenizer.token_to_id(unknown) if unknown else None
+        self.unknown = tokenizer.model.token_to_id(unknown) if unknown else None
         if self.unknown is None and isinstance(tokenizer.model, WordPiece):
             raise UserError(f"the tokenizer has no entry for unknown words ({unknown}): not that of a BERT model")
         self.head_share = {"head": 1.0, "tail": 0.0, "head+tail": head_share}[truncation]

@@ -26,8 +26,6 @@ class Predictor:
     """
 
     def __init__(self, folder, quantize=False):
-        if not Path(folder).is_dir():
-            raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
         self.folder = folder
         read_whole(folder, lambda: self.load(folder, quantize))
 
@@ -43,20 +41,24 @@ class Predictor:
         self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
         if (highest := highest_id(self.encoder.tokenizer, folder)) >= config.vocab_size:
             raise UserError(
-                f"{folder}: the tokenizer has the number {highest}, but config.json a vocab_size of "
-                f"{config.vocab_size}: they are of different models"
+                f"{folder}: the tokenizer has a token {highest}, but config.json a vocab_size of {config.vocab_size}: "
+                "take both from the same model"
             )
         self.temperature, self.pair, self.example = reading["temperature"], reading["pair"], reading["example"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
         self.logits_of_batch = onnx_model(folder, quantize, len(self.labels)) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32, starts=None):
-        """token_ids, starts: as the encoder gives them. Returns float32 (N, L)."""
+        """token_ids, starts: as the encoder gives them. Returns float32 (N, L). Raises UserError for NaN."""
         logits = np.zeros((len(token_ids), len(self.labels)), np.float32)
         for rows in by_length([len(ids) for ids in token_ids], batch_size):
             batch = [token_ids[row] for row in rows]
             length = padded_length(max(map(len, batch)), self.encoder.max_seq_length)
             logits[rows] = self.logits_of_batch(pad(batch, length, starts and [starts[row] for row in rows]))
+        if not np.isfinite(logits).all():
+            raise UserError(
+                f"the model in {self.folder} answers NaN: its weights are damaged; copy it again, or train anew"
+            )
         return logits
 
     def label(self, token_ids, batch_size=32, starts=None):
@@ -65,13 +67,7 @@ class Predictor:
         Where several labels may hold, "label" joins those above their thresholds with a comma, the likeliest first.
         """
         results = []
-        probabilities = self.probabilities(self.logits(token_ids, batch_size, starts))
-        if not np.isfinite(probabilities).all():
-            raise UserError(
-                f"the model in {self.folder} answers with numbers that are not finite: its weights are damaged; "
-                "copy it again, or run train.py again"
-            )
-        for row in probabilities:
+        for row in self.probabilities(self.logits(token_ids, batch_size, starts)):
             by_name = {name: float(value) for name, value in zip(self.labels, row)}
             best = max(by_name, key=by_name.get)
             chosen = [best]

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.common.errors import UserError, one_line
+from tfbert.common.inputs import must_be_regular
+
+INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 def onnx_model(folder, quantize=False, num_labels=None):
@@ -31,20 +34,31 @@ def onnx_model(folder, quantize=False, num_labels=None):
     options.log_severity_level = 4
     remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        must_be_regular(path)
+        session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )  # else it tries twice, and prints to standard output
+        names = [each.name for each in session.get_inputs()]  # without token_type_ids where the encoder has no types
+        (output,) = session.get_outputs()
+    except UserError:
+        raise
     except Exception as error:  # the library has an exception class for each of its status codes
         raise UserError(f"cannot read {path}: {one_line(error)}; {remedy}") from error
-    found = session.get_outputs()[0].shape[-1]
+    if output.name != "logits" or not {"input_ids"} <= set(names) <= INPUTS:
+        raise UserError(f"{path} makes {output.name[:100]} of {', '.join(names)[:100]}: not train.py's; {remedy}")
+    found = output.shape[-1] if output.shape else None
     if num_labels not in (None, found):
         raise UserError(f"{path} has {found} labels, but config.json {num_labels}; {remedy}")
-    names = [each.name for each in session.get_inputs()]  # without token_type_ids where the encoder has no types
 
     def logits_of_batch(batch):
         given = {"token_type_ids": np.zeros_like(batch["input_ids"])} | batch
         try:
-            return session.run(["logits"], {name: given[name].astype(np.int64) for name in names})[0]
-        except Exception as error:  # of a damaged model, as above
-            raise UserError(f"{path} cannot compute: {one_line(error)}; {remedy}") from error
+            logits = session.run(["logits"], {name: given[name].astype(np.int64) for name in names})[0]
+        except Exception as error:  # as above
+            raise UserError(f"{path} does not compute: {one_line(error)}; {remedy}") from error
+        if logits.dtype != np.float32 or logits.shape != (len(batch["input_ids"]), found):
+            raise UserError(f"{path} gives {logits.dtype} {logits.shape}, not {found} logits for each text; {remedy}")
+        return logits
 
     return logits_of_batch
 

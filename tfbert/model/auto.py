@@ -3,14 +3,13 @@
     from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
 
 A script for transformers 4 may stay as it is where it calls the tokenizer and the model, and uses .logits, .loss,
-.config and save_pretrained.
+.config and save_pretrained. The tokenizers stand in tensor_tokenizers.py.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import transformers
 from transformers.utils import ModelOutput
 
 from tfbert.common.console import note_once
@@ -19,35 +18,35 @@ from tfbert.common.files import replaced_file, write_json
 from tfbert.data.sources import find_encoder
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.model.backend import load_keras
-from tfbert.model.configs import classifier_config, labels_of, read_config
+from tfbert.model.configs import CONFIG_NAMES, SHARES, classifier_config, labels_of, read_config
 from tfbert.model.folders import load_classifier
-from tfbert.model.weight_files import write_h5
+from tfbert.model.weight_files import write_h5, write_safetensors
 from tfbert.model.weights import get_weights
 
 load_keras()
-from keras import InputSpec, ops  # noqa: E402
-
-# what transformers 4 takes and this project has no use for; of these, what would be missed where it is True
-LEFT_ASIDE = {"from_pt", "from_tf", "ignore_mismatched_sizes", "cache_dir", "local_files_only", "force_download",
-              "resume_download", "proxies", "revision", "token", "use_auth_token", "use_safetensors",
-              "trust_remote_code", "output_attentions", "output_hidden_states", "output_loading_info", "return_dict",
-              "use_fast", "attn_implementation", "torch_dtype", "dtype", "safe_serialization", "max_shard_size",
-              "push_to_hub", "is_main_process", "variant"}  # fmt: skip
-REFUSED = {"output_attentions", "output_hidden_states", "output_loading_info", "trust_remote_code", "push_to_hub"}
-
-
-def leave_aside(arguments, where):
-    """Names, in one note, arguments that have no meaning here. Raises UserError for unknown ones, and for outputs."""
-    if unknown := sorted(set(arguments) - LEFT_ASIDE):
-        raise UserError(f"{where} has no argument {unknown[0]}{nearest(unknown[0], LEFT_ASIDE)}")
-    for name in REFUSED:
-        if arguments.get(name):
-            raise UserError(f"{where}: {name} is not to be had here: leave it out")
-    if said := [name for name, value in arguments.items() if value]:
-        note_once(f"{where}: without meaning here and left aside: {', '.join(said)}")
-
+from keras import ops  # noqa: E402
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# arguments of transformers 4: those without meaning here, and those that ask for more than there is
+LEFT_ASIDE = {"from_pt", "ignore_mismatched_sizes", "cache_dir", "local_files_only", "use_safetensors", "token",
+              "revision", "use_auth_token", "force_download", "resume_download", "proxies", "trust_remote_code",
+              "low_cpu_mem_usage", "torch_dtype", "dtype", "return_dict", "max_shard_size", "version",
+              "signatures"}  # fmt: skip
+NOT_THERE = {"output_attentions", "output_hidden_states", "subfolder", "push_to_hub", "inputs_embeds", "position_ids",
+             "head_mask"}  # fmt: skip
+READ_FIRST = ["onnx", "pytorch", "model.safetensors", "model.safetensors.index.json"]  # before a tf_model.h5
+
+
+def leave_aside(where, arguments):
+    """Takes the arguments that have no meaning here, and names them in one note; UserError for those that have one."""
+    for name, value in arguments.items():
+        if name in NOT_THERE and value is not None and value is not False:
+            raise UserError(f"{where}: {name} is not there; the model gives logits and loss")
+        if name not in LEFT_ASIDE | NOT_THERE:
+            raise UserError(f"{where}: unknown argument {name}{nearest(name, LEFT_ASIDE | {'num_labels', 'id2label'})}")
+    meant = sorted(name for name, value in arguments.items() if name in LEFT_ASIDE and value is not None)
+    if meant:
+        note_once(f"{where}: {', '.join(meant)} {'have' if len(meant) > 1 else 'has'} no meaning here")
 
 
 @dataclass
@@ -61,7 +60,7 @@ class SequenceClassifierOutput(ModelOutput):
 class TFAutoModelForSequenceClassification:
     """A classifier in a Hugging Face folder: `from_pretrained`, a call, `save_pretrained`.
 
-    `keras_model` is the Keras model inside, a dict of inputs -> logits, to compile and fit as any other.
+    `keras_model` is the Keras model inside, a dict of inputs -> logits, to compile, fit, save and export as any other.
     """
 
     def __init__(self, keras_model, config):
@@ -70,15 +69,21 @@ class TFAutoModelForSequenceClassification:
         self.config = keras_model.config
 
     @classmethod
-    def from_pretrained(cls, name_or_path, num_labels=None, id2label=None, label2id=None, problem_type=None, **others):
+    def from_pretrained(
+        cls, name_or_path, num_labels=None, id2label=None, label2id=None, problem_type=None, **arguments
+    ):
         """From a folder or a Hub id. num_labels or id2label: a new head where the folder's is another.
 
-        others: as LEFT_ASIDE. Prints a line where weights are new. Raises tfbert.common.errors.UserError where the
-        folder cannot be used.
+        arguments: the dropouts of config.json; of transformers 4's others, those without meaning are left aside with
+        a note. Prints a line where weights are new. Raises UserError where the folder cannot be used.
         """
-        leave_aside(others, "from_pretrained")
+        if arguments.get("revision") not in (None, "main") and not os.path.isdir(name_or_path):
+            raise UserError("revision: download it with the hf command, and name the folder")
         folder = find_encoder(str(name_or_path)).folder
         config = read_config(folder)
+        shares = {*SHARES, *(CONFIG_NAMES.get(config["model_type"], {}).get(name, name) for name in SHARES)}
+        config |= {name: arguments.pop(name) for name in shares & arguments.keys()}
+        leave_aside("from_pretrained", arguments)
         known = labels = list(labels_of(config.get("id2label"), config, folder).values())
         if label2id and not id2label:
             id2label = {number: label for label, number in label2id.items()}
@@ -97,103 +102,52 @@ class TFAutoModelForSequenceClassification:
             print(f"{name_or_path}: {line}")
         return cls(model, config)
 
-    def __call__(self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None, training=False,
-                 return_dict=True, **others):  # fmt: skip
-        """Inputs one by one, as one list in this order, or as one mapping; int (B, S).
+    def __call__(
+        self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None, training=False, **arguments
+    ):
+        """Inputs one by one, as one mapping or as one list; int (B, S). labels: int (B,), or float (B, L).
 
-        labels: int (B,), or float (B, L) for several a text. return_dict: False for a tuple. others: as LEFT_ASIDE.
+        return_dict=False: a tuple.
         """
-        leave_aside(others, "a call of the model")
+        as_tuple = arguments.pop("return_dict", None) is False
         if hasattr(input_ids, "keys"):
             inputs = dict(input_ids)
-        elif isinstance(input_ids, (list, tuple)) and input_ids and getattr(input_ids[0], "ndim", 0) == 2:
+        elif isinstance(input_ids, (list, tuple)) and hasattr(input_ids[0], "shape") and input_ids[0].ndim == 2:
             inputs = dict(zip(INPUTS, input_ids))
         else:
             inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         labels = inputs.pop("labels", labels)
-        inputs = {name: ops.convert_to_tensor(value, "int32") for name, value in inputs.items() if value is not None}
+        leave_aside("model", arguments | {name: value for name, value in inputs.items() if name not in INPUTS})
+        inputs = {name: inputs[name] for name in INPUTS if inputs.get(name) is not None}
+        inputs = {name: ops.convert_to_tensor(value, "int32") for name, value in inputs.items()}
         logits = self.keras_model(inputs, training=training)
-        if labels is None:
-            output = SequenceClassifierOutput(logits=logits)
-            return output if return_dict else output.to_tuple()
-        if self.config.problem_type == "multi_label_classification":
+        loss = None
+        if labels is not None and self.config.problem_type == MULTI_LABEL:
             labels = ops.convert_to_tensor(labels, "float32")
             loss = ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
-        else:
+        elif labels is not None:
             loss = ops.sparse_categorical_crossentropy(ops.convert_to_tensor(labels), logits, from_logits=True)
         output = SequenceClassifierOutput(loss=loss, logits=logits)
-        return output if return_dict else output.to_tuple()
+        return output.to_tuple() if as_tuple else output
 
-    def save_pretrained(self, folder, saved_model=False, **others):
+    def save_pretrained(self, folder, saved_model=False, safe_serialization=False, **arguments):
         """Writes config.json and tf_model.h5, in transformers 4's layout.
 
-        saved_model: TensorFlow's SavedModel too, in saved_model/1. others: as LEFT_ASIDE. Raises UserError where the
-        folder holds a model in other formats too, which would stay as they are.
+        safe_serialization: model.safetensors in its place, with TensorFlow's names, as transformers 4 writes it.
+        saved_model: also saved_model/1, a SavedModel. Raises UserError where the folder holds a model in another format
+        that would be read in its place.
         """
-        leave_aside(others, "save_pretrained")
-        folder = Path(folder)
-        for name in ("onnx", "pytorch"):
-            if (folder / name).exists():
-                raise UserError(f"{folder / name} is that of another model: save to another folder, or delete it")
-        with replaced_file(folder / "tf_model.h5") as staged:
-            write_h5(get_weights(self.keras_model), staged, self.config_json)
+        leave_aside("save_pretrained", arguments)
+        folder, name = Path(folder), "model.safetensors" if safe_serialization else "tf_model.h5"
+        for other in READ_FIRST[:2] if safe_serialization else READ_FIRST:
+            if (folder / other).exists():
+                raise UserError(f"{folder / other} is that of another model: save to another folder, or delete it")
+        weights = get_weights(self.keras_model)
+        with replaced_file(folder / name) as staged:
+            if safe_serialization:
+                write_safetensors(weights, staged, of_tensorflow=True)
+            else:
+                write_h5(weights, staged, self.config_json)
         write_json(folder / "config.json", self.config_json)
         if saved_model:
-            names = INPUTS if self.config.type_vocab_size else INPUTS[:2]
-            signature = {name: InputSpec(shape=(None, None), dtype="int32") for name in names}
-            self.keras_model.export(str(folder / "saved_model" / "1"), verbose=False, input_signature=[signature])
-
-
-class AutoTokenizer:
-    """transformers' AutoTokenizer whose tokenizers still understand return_tensors="tf"."""
-
-    @staticmethod
-    def from_pretrained(name_or_path, **arguments):
-        return with_tensorflow(transformers.AutoTokenizer.from_pretrained(name_or_path, **arguments))
-
-
-def with_tensorflow(tokenizer):
-    tokenizer.__class__ = type(type(tokenizer).__name__, (WithTensorFlow, type(tokenizer)), {})
-    return tokenizer
-
-
-def as_tensor(value):
-    return ops.convert_to_tensor(np.asarray(value, np.int32))
-
-
-class WithTensorFlow:
-    """The methods of a tokenizer that take return_tensors, and what transformers 4 called them besides."""
-
-    def __call__(self, *texts, return_tensors=None, pad_to_max_length=False, **arguments):
-        if pad_to_max_length:
-            arguments.setdefault("padding", "max_length")
-        return self.in_tensors(super().__call__, return_tensors, *texts, **arguments)
-
-    def pad(self, *encoded, return_tensors=None, **arguments):
-        return self.in_tensors(super().pad, return_tensors, *encoded, **arguments)
-
-    def in_tensors(self, method, return_tensors, *arguments, **settings):
-        if return_tensors != "tf":
-            return method(*arguments, return_tensors=return_tensors, **settings)
-        encoded = method(*arguments, return_tensors="np", **settings)
-        for name, value in encoded.items():
-            encoded[name] = as_tensor(value)
-        return encoded
-
-    def encode(self, *texts, return_tensors=None, **arguments):
-        if return_tensors != "tf":
-            return super().encode(*texts, return_tensors=return_tensors, **arguments)
-        return as_tensor(super().encode(*texts, return_tensors="np", **arguments))
-
-    def encode_plus(self, *texts, **arguments):
-        return self(*texts, **arguments)
-
-    def batch_encode_plus(self, texts, **arguments):
-        pairs = texts and isinstance(texts[0], tuple)
-        return self(*map(list, zip(*texts)), **arguments) if pairs else self(texts, **arguments)
-
-    def __reduce__(self):
-        own = type(self).__mro__[2]
-        plain = own.__new__(own)
-        plain.__dict__.update(self.__dict__)
-        return with_tensorflow, (plain,)
+            self.keras_model.export(str(folder / "saved_model" / "1"), verbose=False)

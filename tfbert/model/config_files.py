@@ -9,7 +9,7 @@ from tfbert.model.weight_files import open_weights
 from tfbert.model.weight_names import CLASSES
 
 
-def stored_config(folder):
+def read_config(folder):
     """The dict in config.json or bert_config.json, its model_type added where the weights' names are those of a BERT.
 
     What was added is said. Raises UserError where there is none, it is broken, or of an unknown architecture.

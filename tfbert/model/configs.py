@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tfbert.common.errors import UserError
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.data.tokenizing import TRUNCATIONS
-from tfbert.model.config_files import stored_config
+from tfbert.model.config_files import read_config
 from tfbert.model.weight_names import CLASSES
 
 
@@ -98,11 +98,6 @@ SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dro
           "initializer_range"}  # fmt: skip
 
 
-def read_config(folder):
-    """config.json as a dict. Raises UserError where it is missing, broken, or of an unknown architecture."""
-    return stored_config(folder)
-
-
 def read_encoder_config(folder):
     """As read_config, without what is a classifier's: its head is not used."""
     of_classifier = ("id2label", "label2id", "num_labels", "problem_type", "tfbert")
@@ -167,7 +162,7 @@ def check(result, config, source):
         f"pad_token_id is {result.pad_token_id}, but vocab_size {result.vocab_size}": (
             result.pad_token_id < result.vocab_size
         ),
-        f"{result.max_position_embeddings} positions are more than {RELATIVE_POSITIONS:,}, the most of relative ones": (
+        f"{result.max_position_embeddings} positions, but relative ones allow {RELATIVE_POSITIONS:,} at most": (
             not result.relative_attention_num_buckets or result.max_position_embeddings <= RELATIVE_POSITIONS
         ),
         f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}": result.hidden_act in ACTIVATIONS,

@@ -23,7 +23,7 @@ def load_classifier(folder, config=None, policy="float32"):
     """A SequenceClassifier with the weights in `folder`, and one line on what is new and what was left aside.
 
     config: a config.json dict to use in place of the folder's, such as one with other labels, or with a larger
-    vocab_size, whose last embeddings are then new. policy: a Keras dtype policy. Raises UserError as the parts above.
+    vocab_size, whose last embeddings are then new. policy: a Keras dtype policy. Raises UserError as its parts do.
     """
     from tfbert.model.modeling import SequenceClassifier
 
@@ -31,7 +31,7 @@ def load_classifier(folder, config=None, policy="float32"):
 
 
 def load_model(model_class, folder, config, policy):
-    """As load_classifier, for a SequenceClassifier or a MaskedLanguageModel; made when the weights are known to fit."""
+    """As load_classifier, for a SequenceClassifier or a MaskedLanguageModel; made once the shapes are right."""
     sizes = model_config(config, folder)
     new_tokens = max(sizes.vocab_size - model_config(read_encoder_config(folder), folder).vocab_size, 0)
     with open_weights(folder) as stored:

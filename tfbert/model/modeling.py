@@ -7,7 +7,7 @@ Shapes in comments: B batch, S sequence, T = B S tokens, D hidden size, E embedd
 V vocabulary.
 """
 
-import dataclasses
+from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -247,20 +247,27 @@ class SequenceClassifier(keras.Model):
         self.classifier.build((None, self.config.hidden_size))
         self.built = True
 
-    def call(self, inputs, training=False):
-        """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
-        return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
-
     def get_config(self):
-        """What keras.saving.load_model makes it of again, after an import of tfbert.model.modeling."""
-        return {"config": dataclasses.asdict(self.config), "dtype": self.dtype_policy.name}
+        """For Keras's own files: model.save, keras.models.load_model."""
+        return super().get_config() | {"config": asdict(self.config)}
 
     @classmethod
     def from_config(cls, config):
-        values = config["config"] | {
-            "id2label": {int(number): name for number, name in config["config"]["id2label"].items()}
-        }
-        return cls(ModelConfig(**values), dtype=config["dtype"])
+        sizes = config.pop("config")
+        names = {
+            int(number): name for number, name in sizes.pop("id2label").items()
+        }  # JSON has no other keys than text
+        return cls(ModelConfig(**sizes, id2label=names), **config)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As Keras's, which knows no shapes before the first call: here for any number of texts of any length."""
+        names = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(self.config.type_vocab_size)
+        any_text = {name: keras.InputSpec("int32", shape=(None, None), name=name) for name in names}
+        super().export(filepath, format, verbose, input_signature or [any_text], **kwargs)
+
+    def call(self, inputs, training=False):
+        """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
+        return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
 
     def pooled(self, inputs, training=False):
         """What the last layer classifies, float32 (B, D)."""

@@ -62,7 +62,11 @@ def damaged(path):
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
             SafetensorError) as error:  # fmt: skip
-        raise UserError(f"cannot read the weights in {path}: {one_line(error)}; download or copy them again") from error
+        if isinstance(error, PermissionError):
+            raise UserError(f"cannot read the weights in {path}: {error.strerror}") from error
+        raise UserError(
+            f"cannot read the weights in {path}: cut off or damaged ({one_line(error)}); download or copy them again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -171,11 +175,15 @@ def read_weights(folder):
         return {name: stored.read(name) for name in stored.shapes}, stored.path
 
 
-def write_safetensors(weights, path):
+def write_safetensors(weights, path, of_tensorflow=False):
+    """Writes {PyTorch name: array} as PyTorch's classes do, or as transformers 4's TensorFlow classes."""
     from safetensors.numpy import save
 
+    if of_tensorflow:
+        named = {tensorflow_path(name): value for name, value in weights.items()}
+        weights = {path: value.T if path.endswith("/kernel:0") else value for path, value in named.items()}
     weights = {name: np.ascontiguousarray(value) for name, value in weights.items()}  # else save mixes values up
-    Path(path).write_bytes(save(weights, metadata={"format": "pt"}))
+    Path(path).write_bytes(save(weights, metadata={"format": "tf" if of_tensorflow else "pt"}))
 
 
 def write_h5(weights, path, config):

@@ -39,9 +39,8 @@ def pytorch_name(path):
     else:
         parts = parts[2:] if parts[0] in parts[2:3] else parts  # a class of another name
     name = re.sub(r"[^/]*___", "", "/".join(parts)).replace("_._", "/")  # mlm___cls is PyTorch's cls
-    *parts, kind = re.sub(r"\blayer_(?=\d)", "layer/", name).split("/")
-    if kind.endswith("_embeddings"):  # a table, which google-research/bert gives no name of its own
-        parts, kind = [*parts, kind], "weight"
+    name = re.sub(r"_embeddings$", "_embeddings/weight", re.sub(r"\blayer_(?=\d)", "layer/", name))
+    *parts, kind = name.split("/")
     kinds = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias", "output_bias": "bias"}
     return ".".join([*parts, kinds.get(kind, kind)]), kind == "kernel"
 
