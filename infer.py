@@ -15,11 +15,11 @@ import shutil
 import stat
 import sys
 from dataclasses import dataclass
-from itertools import islice
 
 from tfbert.common.errors import UserError, run
 from tfbert.common.settings import option, parse
 from tfbert.common.text import is_utf8
+from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.predicting import Predictor
 
@@ -33,10 +33,13 @@ class InferSettings:
 
     model_dir: str = option("output", "the folder that train.py wrote")
     file: str | None = option(
-        None, "texts in a .txt (one a line), .csv, .tsv, .jsonl or .parquet file; - for standard input"
+        None, "texts in a .txt (one a line), .csv, .tsv, .jsonl, .json or .parquet file, also .gz; - for standard input"
     )
     text_column: str = option("text", "the column or key of --file that holds the texts")
     text_pair_column: str = option("text_pair", "for a model of pairs: the column of the second texts")
+    quoting: str = option(
+        "auto", "of --file in .csv or .tsv: as train.py --quoting, decided from the whole file", choices=QUOTINGS
+    )
     threshold: float | None = option(
         None, "where several labels may hold: for all labels, in place of those that training fitted", above=0, below=1
     )
@@ -54,10 +57,13 @@ def main(argv=None):
         raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
-    rows, several = choose_input(texts, settings, predictor)
+    notes = []
+    rows, several = choose_input(texts, settings, predictor, notes)
     show = show_json if settings.json else show_line if several else show_pair
     labelled = 0
-    while chunk := list(islice(rows, CHUNK)):
+    for chunk in chunks_of(rows):
+        while notes:
+            print(f"note: {notes.pop(0)}", file=sys.stderr)
         places, texts = zip(*chunk)
         token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
         troubles = [trouble_with(parts, ids, predictor.encoder) for parts, ids in zip(texts, token_ids)]
@@ -73,17 +79,35 @@ def main(argv=None):
         print("note: there are no texts", file=sys.stderr)
 
 
-def choose_input(texts, settings, predictor):
-    """The (place, texts) to label, one text each or two, and whether they may be many."""
+def chunks_of(rows):
+    """Yields lists of at most CHUNK (place, texts); those before a row that cannot be read come before its error."""
+    chunk = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except UserError:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
+
+
+def choose_input(texts, settings, predictor, notes):
+    """The (place, texts) to label, one text each or two, and whether they may be many. notes: takes what is guessed."""
     pair, parts = predictor.pair, 2 if predictor.pair else 1
     if "-" in texts and len(texts) > 1:
         raise UserError("- is standard input: give it alone, without other texts")
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped(settings):
         if sys.stdin is None:
             raise UserError("standard input is closed")
-        return read_lines(sys.stdin.buffer, "standard input", parts), True
+        return read_lines(sys.stdin.buffer, "standard input", parts, notes), True
     if settings.file:
-        return read_texts(settings.file, settings.text_column, settings.text_pair_column if pair else None), True
+        pair_column = settings.text_pair_column if pair else None
+        return read_texts(settings.file, settings.text_column, pair_column, settings.quoting, notes), True
     for number, text in enumerate(texts, 1):
         if not is_utf8(text):
             raise UserError(f"text {number} is not UTF-8 text")

@@ -141,7 +141,7 @@ def texts_of(**flags):
     """What masked language modelling learns from, and what is held out, two lists."""
     settings = PretrainSettings(**flags)
     task = chosen_task(settings)
-    return [part["text"][:] for part in load_texts(task, find_dataset(task, settings), settings)]
+    return [part["text"][:] for part in load_texts(task, find_dataset(task, settings), settings, [])]
 
 
 def test_masked_language_modelling_reads_texts_without_labels_and_no_test_text(folders_of_reviews, tmp_path):

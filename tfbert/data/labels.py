@@ -1,19 +1,29 @@
 """The labels of a `datasets.Dataset`: their names, their numbers, their shares, and what is wrong with them."""
 
+import re
 from collections import Counter
 
 import numpy as np
 
 from tfbert.common.errors import UserError
 
+SCORES = 6  # different numbers with fractions that look like scores rather than names
+CUT = "for classes, cut them first, as pandas.cut(scores, 3, labels=['low', 'middle', 'high']) does"
 
-def names_of(dataset, task, source):
-    """Label names by class number, as users read them."""
+
+def looks_like_scores(labels):
+    """Whether so many labels are numbers, some of them with a fraction."""
+    number = re.compile(r"[+-]?\d*\.?\d+(e[+-]?\d+)?", re.IGNORECASE)
+    return len(labels) >= SCORES and any("." in label for label in labels) and all(map(number.fullmatch, labels))
+
+
+def names_of(dataset, task, source, notes):
+    """Label names by class number, as users read them. notes: takes what is strange about them."""
     feature = dataset.features["label"]
     if len(task.label_columns) > 1:
         return list(task.label_columns)
-    if hasattr(feature, "names"):
-        return [task.label_names.get(name, name) for name in feature.names]
+    if hasattr(classes := getattr(feature, "feature", feature), "names"):
+        return [task.label_names.get(name, name) for name in classes.names]
     if task.label_names:
         if "int" not in getattr(feature, "dtype", ""):
             raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
@@ -23,7 +33,12 @@ def names_of(dataset, task, source):
         raise UserError(
             f"data set {source.name}: {len(found):,} different labels in {len(dataset):,} texts: "
             f"is {task.label_columns[0]} the column of the labels?"
+            + f" They look like scores: {CUT}"
+            * looks_like_scores(found)
         )
+    if looks_like_scores(found):
+        notes.append(f"the {len(found):,} labels of {task.label_columns[0]} look like scores, and each is learnt as a "
+                     f"name, not as a number: {CUT}")  # fmt: skip
     numbers = all(label.isdecimal() and len(label) < 20 for label in found)
     return sorted(found, key=(lambda label: (int(label), label)) if numbers else str)
 
@@ -46,7 +61,12 @@ def numbered(dataset, label_names, task, origin):
     feature = dataset.features["label"]
     if hasattr(feature, "names") or task.label_names or len(task.label_columns) > 1:
         return dataset
+    names = getattr(getattr(feature, "feature", None), "names", None)
+    if names and names != label_names:
+        raise UserError(f"{origin} have {len(names)} labels by place, but the training texts {len(label_names)}")
     rows = labels_of(dataset)
+    if names:
+        rows = [[names[int(number)] for number in row] for row in rows]
     counts = Counter(label for row in rows for label in row)
     if strange := sorted(set(counts) - set(label_names)):
         raise UserError(

@@ -1,7 +1,7 @@
 """A task's texts and labels: read, checked, and parted into train, validation and test."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def load_splits(task, source, settings):
     columns or labels do not fit.
     """
     notes = []
-    data = read_splits(task, source, settings)
+    data = read_splits(task, source, settings, notes)
     test_name = name_of_test(task, data, settings)
     wanted = ["train", test_name] if test_name else ["train"]
     check_columns(data, wanted, [*task.text_columns, *task.label_columns], source)
@@ -51,7 +51,7 @@ def load_splits(task, source, settings):
         notes.append("tested on the validation split, as there is no test split")
     elif task.is_own and "validation" in data and not settings.validation_file:
         notes.append("the validation split is left aside: the curves are of texts held out of train")
-    label_names = names_of(parts["train"], task, source)
+    label_names = names_of(parts["train"], task, source, notes)
     files = {"train": source.name, test_name: settings.test_file, "held out": settings.validation_file}
     origins = {name: f"the {name} texts of {files[name] or source.name}" for name in parts}
     for name, part in parts.items():
@@ -74,7 +74,7 @@ def load_splits(task, source, settings):
         notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
     if shared := len(set(keys_of(test)) & set(keys_of(train))):
         notes.append(f"{shared:,} different {task.unit} stand in train and in test")
-    return Splits(train, held_out, test, label_names, notes, test_is_drawn=not test_name)
+    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), test_is_drawn=not test_name)
 
 
 def name_of_test(task, data, settings):
@@ -91,19 +91,18 @@ def without_test_split(train, task, settings):
     return train.select(order[:count]), train.select(order[count:])
 
 
-def load_texts(task, source, settings):
+def load_texts(task, source, settings, notes):
     """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
 
     The texts held out of train are those that load_splits holds out with the same settings. Of the unsupervised split,
-    texts that stand there too or in test are left out; else test is not touched.
+    texts that stand there too or in test are left out; else test is not touched. notes: takes what was guessed.
     """
     from datasets import concatenate_datasets
 
-    task = replace(task, label_columns=())
-    data = read_splits(task, source, settings)
+    data = read_splits(task, source, settings, notes, texts_only=True)
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
     if settings.unsupervised and "unsupervised" not in data:
-        data = {**data, **read_unsupervised(task, source, settings)}
+        data = {**data, **read_unsupervised(task, source, settings, notes)}
     check_columns(data, wanted, task.text_columns, source)
     parts = {split: renamed(part, dict(zip(task.text_columns, COLUMNS))) for split, part in data.items()
              if set(task.text_columns) <= set(part.column_names)}  # fmt: skip

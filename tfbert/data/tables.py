@@ -1,57 +1,133 @@
 """A task's rows as `datasets.Dataset`s: out of the user's files, the authors' files, or a data set's folder."""
 
-from datetime import date
-from itertools import islice
-from numbers import Number
+import contextlib
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from tfbert.common.errors import UserError, causes
-from tfbert.data.reading import decoded, opened, read_published, read_rows, text_in, value_in, with_names
+from tfbert.data.cells import class_number, is_blank, numbers_of, settled, truth
+from tfbert.data.opening import decoded, kind_of, opened
+from tfbert.data.parquet_rows import with_names
+from tfbert.data.reading import TABLES, read_published, read_rows, text_in, value_in
 
-TRUE, FALSE = {"1", "true", "1.0"}, {"0", "false", "0.0"}
+LEFT_OUT = 10  # one row in so many may lack its text or label
 
 
-def read_splits(task, source, settings):
-    """{split: `datasets.Dataset`} from the user's files, the authors' files, or the data set in the source's folder."""
+class NoLabels(UserError):
+    """No row of a split has a label."""
+
+
+def read_splits(task, source, settings, notes, texts_only=False):
+    """{split: `datasets.Dataset`} from the user's files, the authors' files, or the data set in the source's folder.
+
+    notes: takes what was guessed; texts_only: the same rows without their labels, which need not be there.
+    """
     if settings.train_file:
         files = {"train": settings.train_file, "validation": settings.validation_file, "test": settings.test_file}
-        return {
-            split: dataset_of(read_rows(Path(path).expanduser(), f"--{split}_file"), task, path)
+        columns = [*task.text_columns, *task.label_columns]
+        tables = {
+            split: (path, partial(read_rows, path, f"--{split}_file", columns, settings.quoting, notes))
             for split, path in files.items()
             if path
         }
-    if settings.data_dir:
+    elif settings.data_dir:
         paths = {split: Path(source.folder, name) for split, name in task.files.items()}
-        return {split: dataset_of(published_rows(path, task), task, path) for split, path in paths.items()}
+        tables = {split: (path, partial(published_rows, path, task)) for split, path in paths.items()}
+    elif task.is_own:
+        tables = tables_of_folder(task, source, settings, notes)
+        return labelled_splits(tables, task, notes, texts_only)
+    else:
+        return load_folder(source)
+    return {split: read_split(rows, task, place, notes, texts_only) for split, (place, rows) in tables.items()}
+
+
+def read_split(rows, task, place, notes, texts_only):
+    """A `datasets.Dataset`. rows: a function that gives the (place, row)s."""
+    try:
+        return dataset_of(rows(), task, place, notes, texts_only)
+    except NoLabels:
+        if not texts_only:
+            raise
+        return dataset_of(rows(), replace(task, label_columns=()), place, notes, texts_only)
+
+
+def labelled_splits(tables, task, notes, texts_only):
+    """{split: `datasets.Dataset`}; a split to test on whose labels are kept secret is left aside."""
+    if "train" not in tables:
+        names = ", ".join(map(str, tables))
+        raise UserError(f"--dataset_name has the splits {names}, but no train split")
+    found = {}
+    for split, (place, rows) in tables.items():
+        if split == "train":
+            found["train"] = read_split(rows, task, place, notes, texts_only)
+        elif split in ("validation", "test"):
+            try:
+                found[split] = dataset_of(rows(), task, place, notes, texts_only)
+            except NoLabels:
+                notes.append(f"the {split} split has no labels: it is left aside")
+        elif split == "unsupervised" and texts_only:
+            found[split] = dataset_of(rows(), replace(task, label_columns=()), place, notes, texts_only)
+    return found
+
+
+def tables_of_folder(task, source, settings, notes):
+    """{split: (place, a function that gives its (place, row)s)} of a folder.
+
+    `datasets` says which file is of which split. It reads those whose types are known; the others are read as
+    --train_file is, as it takes NULL for a lack and 007 for 7.
+    """
+    from datasets import load_dataset_builder
+
+    with trouble_named(source):
+        builder = load_dataset_builder(source.folder)
+    files = {str(split): list(map(str, paths)) for split, paths in (builder.config.data_files or {}).items()}
+    kinds = {kind_of(path) for paths in files.values() for path in paths}
+    if builder.info.features is None and kinds and kinds <= set(TABLES) - {".parquet"}:
+        columns = [*task.text_columns, *task.label_columns]
+
+        def rows_of_files(paths):
+            each = (read_rows(path, "--dataset_name", columns, settings.quoting, notes) for path in paths)
+            return chain.from_iterable(each)
+
+        return {split: (f"data set {source.name}, {split}", partial(rows_of_files, paths))
+                for split, paths in files.items()}  # fmt: skip
     data = load_folder(source)
-    if not task.is_own:
-        return data
-    wanted = [split for split in data if split in ("train", "validation", "test") or not task.label_columns]
-    places = {split: f"data set {source.name}, {split}" for split in wanted}
-    return {split: dataset_of(rows_of(data[split], task, places[split]), task, places[split]) for split in wanted}
+    places = {str(split): f"data set {source.name}, {split}" for split in data}
+    return {split: (place, partial(rows_of, data[split], task, place)) for split, place in places.items()}
 
 
-def load_folder(source, **settings):
-    """What `datasets` makes of a source's folder. settings: as load_dataset's."""
-    from datasets import disable_progress_bars, load_dataset
+@contextlib.contextmanager
+def trouble_named(source):
+    from datasets import disable_progress_bars
 
     disable_progress_bars()
     try:
-        return load_dataset(source.folder, verification_mode="no_checks", **settings)
+        yield
     except Exception as error:  # the builders raise errors of many libraries
         raise UserError(f"cannot read the data set {source.name}: {str([*causes(error)][-1])[:300]}") from error
 
 
-def read_unsupervised(task, source, settings):
+def load_folder(source, **settings):
+    """What `datasets` makes of a source's folder. settings: as load_dataset's."""
+    from datasets import load_dataset
+
+    with trouble_named(source):
+        return load_dataset(source.folder, verification_mode="no_checks", **settings)
+
+
+def read_unsupervised(task, source, settings, notes):
     """The texts without labels that a folder holds beside its splits, as {"unsupervised": dataset}, or {}.
 
     `datasets` takes a file for a split by the names train, validation and test alone.
     """
     if settings.train_file:
         return {}
+    task = replace(task, label_columns=())
     if settings.data_dir:
         folder = Path(source.folder, task.unsupervised)
-        return {"unsupervised": dataset_of(texts_of(folder), task, folder)} if task.unsupervised else {}
+        return {"unsupervised": dataset_of(texts_of(folder), task, folder, notes)} if task.unsupervised else {}
     files = [path.name for path in Path(source.folder).glob("unsupervised.*")]
     return load_folder(source, data_files={"unsupervised": files}) if files else {}
 
@@ -84,62 +160,77 @@ def texts_of(folder):
         raise UserError(f"--data_dir: {folder} holds no .txt files")
     for path in paths:
         with opened(path, "--data_dir") as file:
-            yield str(path), {"text": "".join(line for _, line in decoded(file, path))}
+            yield str(path), {"text": "".join(line for _, line in decoded(file, path, []))}
 
 
-def dataset_of(rows, task, path):
-    """A `datasets.Dataset` of (place, row)s with the task's columns. Raises UserError where one is missing."""
-    from datasets import Dataset
+def dataset_of(rows, task, path, notes, texts_only=False):
+    """A `datasets.Dataset` of (place, row)s with the task's columns; a few rows without text or label are left out.
 
-    columns = {name: [] for name in (*task.text_columns, *task.label_columns)}
-    missing, own = [], task.is_own
-    *flags, label_flag = ("--text_column", "--text_pair_column", "--label_column") if own else (None, None, None)
+    Raises NoLabels where no row has a label, UserError where a column is missing or many rows lack something.
+    """
+    from datasets import Dataset, Features, Value
+
+    places, texts, cells = [], [], []
+    *flags, label_flag = ("--text_column", "--text_pair_column", "--label_column") if task.is_own else (None,) * 3
     for place, row in rows:
-        texts = [text_in(row, column, place, flag) for column, flag in zip(task.text_columns, flags)]
-        labels = [label_in(row, column, place, task, label_flag) for column in task.label_columns]
-        if None in labels or not all(text.strip() for text in texts):
-            missing.append(place)
-        for values, value in zip(columns.values(), texts + labels):
-            values.append(value)
-    if missing:
-        raise UserError(f"{len(missing)} rows have no text or no label, first {missing[0]}: drop or fill them")
-    if not any(columns.values()):
+        texts.append([text_in(row, column, place, flag) for column, flag in zip(task.text_columns, flags)])
+        if not places and task.label_columns and not set(task.label_columns) & set(row):
+            raise NoLabels(no_column(row, task.label_columns[0], place, label_flag))
+        cells.append([row.get(name) if texts_only else value_in(row, name, place, label_flag)
+                      for name in task.label_columns])  # fmt: skip
+        places.append(place)
+    if not places:
         raise UserError(f"{path} has no rows")
+    lacking = [any(map(is_blank, row)) and not task.label_separator for row in cells]
+    if all(lacking) and task.label_columns:
+        raise NoLabels(f"{path}: no row has a label in {', '.join(task.label_columns)}")
+    if texts_only and sum(lacking) * LEFT_OUT > len(places):
+        lacking = [False] * len(places)
+    kept = without_gaps(texts, lacking, places, path, notes)
+    places = [places[row] for row in kept]
+    columns = dict(zip(task.text_columns, zip(*(texts[row] for row in kept))))
+    columns = {name: (list(column), Value("string")) for name, column in columns.items()}
+    if not texts_only:
+        table = zip(*(cells[row] for row in kept))
+        columns |= {name: labels_of(column, places, name, task, notes)
+                    for name, column in zip(task.label_columns, table)}  # fmt: skip
+    features = Features({name: kind for name, (_, kind) in columns.items()})
+    return Dataset.from_dict({name: column for name, (column, _) in columns.items()}, features)
+
+
+def no_column(row, column, place, flag):
+    """What value_in says where a row lacks a column."""
     try:
-        return Dataset.from_dict(columns)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: labels of different kinds in one column ({str(error)[:100]})") from error
+        value_in(row, column, place, flag)
+    except UserError as error:
+        return str(error)
 
 
-def label_in(row, column, place, task, flag=None):
-    """A label as text, or a class number where the task names the classes, or a list; None where it is missing."""
-    value, several = value_in(row, column, place, flag), len(task.label_columns) > 1
-    if isinstance(value, list) and not several:
-        return [text for each in value if (text := label_text(each, column, place))]
-    text = label_text(value, column, place)
-    if task.label_separator:  # an empty cell has no labels, which is no lack of one
-        return [part.strip() for part in (text or "").split(task.label_separator) if part.strip()]
-    if not text:
-        return None
-    if several:
-        if text.lower() not in TRUE | FALSE:
-            raise UserError(f"{place}: {column} is {text[:40]!r}, but with several label columns each holds 0 or 1")
-        return float(text.lower() in TRUE)
+def without_gaps(texts, lacking, places, path, notes):
+    """The numbers of the rows that have texts and labels; UserError where more than one in LEFT_OUT has not."""
+    gaps = {row for row, each in enumerate(texts) if lacking[row] or not all(text.strip() for text in each)}
+    first = "; ".join(str(places[row]).removeprefix(f"{path}, ") for row in sorted(gaps)[:3])
+    if len(gaps) * LEFT_OUT > len(places):
+        raise UserError(f"{path}: {len(gaps):,} of {len(places):,} rows have no text or no label, first {first}: "
+                        "drop or fill them")  # fmt: skip
+    if gaps:
+        notes.append(f"{path}: {len(gaps):,} of {len(places):,} rows have no text or no label and are left out: {first}"
+                     + " and so on" * (len(gaps) > 3))  # fmt: skip
+    return [row for row in range(len(places)) if row not in gaps]
+
+
+def labels_of(cells, places, column, task, notes):
+    """(the labels of a column, their type) as `datasets` takes them."""
+    from datasets import ClassLabel, List, Value
+
+    if len(task.label_columns) > 1:
+        return [truth(value, column, place) for value, place in zip(cells, places)], Value("float64")
     if task.label_names:
-        if not text.isdecimal() or int(text) >= len(task.label_names):
-            raise UserError(f"{place}: the label is {text[:40]!r}, not one of 0 to {len(task.label_names) - 1}")
-        return int(text)
-    return text
-
-
-def label_text(value, column, place):
-    """A label as text, "" where it is blank, None where there is none."""
-    if value is None or value != value:
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if not isinstance(value, (str, Number, date)):
-        raise UserError(f"{place}: {column} is {str(value)[:40]!r}, not a label")
-    return str(value).strip()
+        count = len(task.label_names)
+        return [class_number(value, column, place, count) for value, place in zip(cells, places)], Value("int64")
+    labels = settled(cells, places, column, task.label_separator, notes)
+    several = isinstance(labels[0], list)
+    if numbers := numbers_of(labels, column, task.place_names, notes):
+        labels, names = numbers
+        return labels, List(ClassLabel(names=names)) if several else ClassLabel(names=names)
+    return labels, List(Value("string")) if several else Value("string")

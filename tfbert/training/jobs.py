@@ -17,6 +17,7 @@ from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import keys_of, load_splits
 from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
+from tfbert.data.vocabulary import known_in_words, unknown_share
 from tfbert.model import configs, scratch
 from tfbert.model.folders import load_tokenizer
 from tfbert.training.checks import check_places, check_settings, check_team
@@ -164,11 +165,15 @@ def new_job(settings, argv, stack):
             Examples.tokenized(splits.validation, text_encoder, "tokenizing validation", device.xla),
             Examples.tokenized(splits.test, text_encoder, "tokenizing test", device.xla),
         )  # fmt: skip
+    share = unknown_share(job.train, text_encoder)
+    unknown = None if share is None else known_in_words(share, encoder.name)
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
     if not task.is_own:
         job.config["tfbert"]["example"] = task.example
     describe(job)
+    if unknown:
+        say("Unknown", unknown)
     return job
 
 

@@ -1,0 +1,111 @@
+"""Lines of text out of files as they are found: UTF-8 or UTF-16, packed by gzip or not, whatever ends a line."""
+
+import codecs
+import contextlib
+import gzip
+import io
+import os
+import stat
+import zlib
+from pathlib import Path
+
+from tfbert.common.errors import UserError
+
+LINE = 1 << 26  # bytes of one, at most
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
+AS_CSV = "a spreadsheet: in its program, save it as CSV UTF-8"
+FOREIGN = {
+    b"PK\x03\x04": f"a zip archive, or {AS_CSV}",
+    b"\xd0\xcf\x11\xe0": AS_CSV,
+    b"PAR1": "a Parquet file: let its name end in .parquet",
+}
+
+
+def kind_of(path):
+    """What a file's name says of it: ".csv" of own.csv and of own.csv.gz."""
+    path = Path(path)
+    return Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
+@contextlib.contextmanager
+def opened(path, flag):
+    """Yields a file, unpacked, as io.BufferedReader. flag: what named it.
+
+    Raises UserError where it is missing or not a regular file, and where reading it fails within the block.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError(f"{flag} {path}: not a regular file; write what it gives into one")
+        with open(path, "rb") as file:
+            if file.peek(2)[:2] != b"\x1f\x8b":
+                yield file
+                return
+            with gzip.open(file) as unpacked, io.BufferedReader(unpacked) as buffered:
+                yield buffered
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{flag} {path}: damaged, as gzip says: {error}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{flag} {str(path)[:200]}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def decoded(file, name, notes):
+    """Yields (place, line) of a binary file; lines end in LF, also where the file's end in CR alone."""
+    lines = in_utf16 if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else in_utf8
+    if lines is in_utf16:
+        notes.append(f"{name} is read as UTF-16, as its first two bytes say")
+    for number, line in enumerate(split_at_cr(lines(file, name), name, notes), 1):
+        place = f"{name}, line {number}"
+        if "\0" in line:
+            raise UserError(f"{place}: a NUL byte, so this is no text file; if it is UTF-16: "
+                            f"iconv -f UTF-16LE -t UTF-8 {name} > {beside(name)}")  # fmt: skip
+        yield place, line
+
+
+def in_utf8(file, name):
+    for number, line in enumerate(iter(lambda: file.readline(LINE + 1), b""), 1):
+        place = f"{name}, line {number}"
+        check_length(line, place)
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            found = next((words for start, words in FOREIGN.items() if number == 1 and line.startswith(start)), None)
+            if found:
+                raise UserError(f"{name} is {found}") from None
+            raise UserError(f"{place}: not UTF-8 text, or no text at all; if Windows wrote it: "
+                            f"iconv -f cp1252 -t UTF-8 {name} > {beside(name)}") from None  # fmt: skip
+
+
+def in_utf16(file, name):
+    text, number = io.TextIOWrapper(file, "utf-16", newline="\n"), 0
+    try:
+        while line := text.readline(LINE + 1):
+            number += 1
+            check_length(line, f"{name}, line {number}")
+            yield line
+    except UnicodeError as error:
+        raise UserError(f"{name}, line {number + 1}: not UTF-16 text, as its first two bytes say") from error
+
+
+def check_length(line, place):
+    if len(line) > LINE:
+        raise UserError(f"{place}: longer than {LINE:,} bytes, the most that is read; if lines end in CR alone: "
+                        "tr '\\r' '\\n'")  # fmt: skip
+
+
+def split_at_cr(lines, name, notes):
+    """`lines`; where a whole file is one, its parts that end in CR."""
+    for line in lines:
+        parts = line.split("\r")
+        if line.endswith("\n") or len(parts) < 3:
+            yield line
+            continue
+        notes.append(f"{name}: lines end in CR alone, as old spreadsheets write them")
+        yield from (part + "\n" for part in parts[:-1])
+        if parts[-1]:
+            yield parts[-1]
+
+
+def beside(name):
+    """Where a converted file may go."""
+    path = Path(name)
+    return path.with_name(f"{path.stem}.utf8{path.suffix}")
