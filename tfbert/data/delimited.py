@@ -10,6 +10,7 @@ from tfbert.common.errors import UserError
 QUOTINGS = ("auto", "minimal", "none")
 FIELD = 10_000_000  # characters of one, at most
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+CR = re.compile(r"\r(?![\r\n]|\Z)")
 EXCEL = re.compile(r'"?sep=([^\w"]|\t)"?\s*', re.IGNORECASE)
 
 
@@ -53,8 +54,10 @@ def read_table(lines, path, delimiter, columns, quoting, notes, header=()):
         raise UserError(f"{path}, line {1 + skipped}: empty, not the columns' names")
 
     def text():
-        return (line for number, (_, line) in enumerate(lines()) if number >= skipped)
+        return (CR.sub(" ", line) for number, (_, line) in enumerate(lines()) if number >= skipped)
 
+    if strays := [number for number, (_, line) in enumerate(lines(), 1) if CR.search(line)]:
+        notes.append(f"{path}: a carriage return (CR) within a line, as in line {strays[0]}, is read as a space")
     dialect = dialect_of(text, path, Dialect(delimiter, spaces=f"{delimiter} " in first), quoting, notes)
     rows = numbered_rows(text(), dialect, skipped, path)
     names = list(header) or [name.strip() for name in next(rows)[1]]
@@ -72,12 +75,13 @@ def numbered_rows(text, dialect, skipped, path):
     """Yields (number of the last line, fields) of the rows that are not empty."""
     reader = dialect.reader(text)
     while True:
+        first = reader.line_num + 1 + skipped
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise UserError(f"{path}, line {max(reader.line_num, 1) + skipped}: {trouble(error)}") from None
+            raise UserError(f"{path}, line {first}: {trouble(error)}") from None
         if row:
             yield reader.line_num + skipped, row
 
@@ -85,8 +89,6 @@ def numbered_rows(text, dialect, skipped, path):
 def trouble(error):
     """What an error of csv's means, and what to do."""
     words = str(error)
-    if "new-line" in words:
-        return "a carriage return (CR) within a field without quotes: tr '\\r' ' ' makes a space of it"
     if "field limit" in words:
         return f"a field of more than {FIELD:,} characters, the most that is read; is a quotation mark not closed?"
     return f"{words}; is a quotation mark not closed? --quoting none takes each line for a row"

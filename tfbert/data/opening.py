@@ -94,15 +94,13 @@ def check_length(line, place):
 
 def split_at_cr(lines, name, notes):
     """`lines`; where a whole file is one, its parts that end in CR."""
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         parts = line.split("\r")
-        if line.endswith("\n") or len(parts) < 3:
+        if number > 1 or line.endswith("\n") or len(parts) < 3:
             yield line
             continue
         notes.append(f"{name}: lines end in CR alone, as old spreadsheets write them")
-        yield from (part + "\n" for part in parts[:-1])
-        if parts[-1]:
-            yield parts[-1]
+        yield from (part + "\n" for part in parts if part)
 
 
 def beside(name):

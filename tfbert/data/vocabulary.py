@@ -21,8 +21,8 @@ def unknown_share(examples, encoder):
     unknown = tokens = 0
     for values, offsets in examples.parts:
         ids = values[offsets[0] : offsets[-1]]
-        unknown += np.count_nonzero(ids == encoder.unknown)
-        tokens += len(ids) - np.count_nonzero(np.isin(ids, special))
+        unknown += int(np.count_nonzero(ids == encoder.unknown))
+        tokens += len(ids) - int(np.count_nonzero(np.isin(ids, special)))
     return unknown / tokens if tokens else 1.0
 
 
