@@ -109,7 +109,7 @@ def test_texts_over_several_lines_stay_whole(tmp_path, name, delimiter):
 
 def test_rows_that_may_be_melted_are_said_where_lines_do_not_add_up(tmp_path):
     rows, (note,) = read(tmp_path / "a.csv", melting(",") + '"one, two",good\n')
-    assert len(rows) == 12 and "make 1 rows that run over several lines, the first from line 4 to 5" in note
+    assert len(rows) == 12 and "make rows that run over several lines, 1 of them, the first from line 4 to 5" in note
 
 
 def test_backslashes_before_quotation_marks_escape_them(tmp_path):

@@ -144,7 +144,7 @@ def of_long_rows(text, path, plain, bare, long_rows, notes):
     last, first = long_rows[0]
     if plain.delimiter != "\t" and not melted(text, long_rows, plain.delimiter):
         return plain
-    several = f"{len(long_rows):,} rows that run over several lines, the first from line {first} to {last}"
+    several = f"rows that run over several lines, {len(long_rows):,} of them, the first from line {first} to {last}"
     if adds_up(text, bare) > 1:
         notes.append(f"{path}: each line is a row, and quotation marks are signs like others; taken for quotes they "
                      f"would make {several}: --quoting minimal does that")  # fmt: skip

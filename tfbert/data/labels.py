@@ -46,7 +46,7 @@ def names_of(dataset, task, source, notes):
 def labels_of(dataset):
     """The labels of each row as a list of str."""
     several = has_lists(dataset)
-    return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"]]
+    return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"][:]]
 
 
 def has_lists(dataset):
@@ -87,13 +87,13 @@ def numbered(dataset, label_names, task, origin):
 def check_labels(dataset, label_names, where):
     """Raises UserError where a label is out of range, or all texts have the same."""
     if has_lists(dataset):
-        counts = np.asarray(dataset["label"]).sum(axis=0)
+        counts = np.asarray(dataset["label"][:]).sum(axis=0)
         if len(label_names) < 2:
             raise UserError(f"{where} have no label but {label_names}: with one, name it in one cell of each text")
         if np.isin(counts, (0, len(dataset))).all():
             raise UserError(f"{where} all have the same labels: nothing to learn or to test")
         return
-    found = set(np.unique(dataset["label"]).tolist())
+    found = set(np.unique(dataset["label"][:]).tolist())
     if not found <= set(range(len(label_names))):
         strange = sorted(found - set(range(len(label_names))), key=str)[0]
         raise UserError(f"{where} have label {strange}, but the labels are 0 to {len(label_names) - 1}")
@@ -103,7 +103,7 @@ def check_labels(dataset, label_names, where):
 
 def shares_of_labels(dataset, label_names):
     """The share of texts with each label, float (L,)."""
-    labels = np.asarray(dataset["label"])
+    labels = np.asarray(dataset["label"][:])
     if labels.ndim == 1:
         labels = labels[:, None] == np.arange(len(label_names))
     return labels.mean(axis=0)

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import io
 import os
+import shlex
 import stat
 import zlib
 from pathlib import Path
@@ -57,7 +58,7 @@ def decoded(file, name, notes):
         place = f"{name}, line {number}"
         if "\0" in line:
             raise UserError(f"{place}: a NUL byte, so this is no text file; if it is UTF-16: "
-                            f"iconv -f UTF-16LE -t UTF-8 {name} > {beside(name)}")  # fmt: skip
+                            f"{converted(name, 'UTF-16LE')}")  # fmt: skip
         yield place, line
 
 
@@ -72,7 +73,7 @@ def in_utf8(file, name):
             if found:
                 raise UserError(f"{name} is {found}") from None
             raise UserError(f"{place}: not UTF-8 text, or no text at all; if Windows wrote it: "
-                            f"iconv -f cp1252 -t UTF-8 {name} > {beside(name)}") from None  # fmt: skip
+                            f"{converted(name, 'cp1252')}") from None  # fmt: skip
 
 
 def in_utf16(file, name):
@@ -103,7 +104,9 @@ def split_at_cr(lines, name, notes):
         yield from (part + "\n" for part in parts if part)
 
 
-def beside(name):
-    """Where a converted file may go."""
-    path = Path(name)
-    return path.with_name(f"{path.stem}.utf8{path.suffix}")
+def converted(name, encoding):
+    """The command that converts a file, or standard input, from an encoding to UTF-8."""
+    command, path = f"iconv -f {encoding} -t UTF-8", Path(name)
+    if not path.exists():
+        return f"pipe it through {command}"
+    return f"{command} {shlex.quote(str(path))} > {shlex.quote(str(path.with_name(f'{path.stem}.utf8{path.suffix}')))}"
