@@ -44,7 +44,7 @@ def table(delimiter=",", header="text{}label", end="\n", rows=ROWS):
         ("a.csv", table(header='"text", "label"'), None),
         ("a.csv", table(", ", '"text"{}"label"', rows=[(f'"{a}"', f'"{b}"') for a, b in ROWS]), None),
         ("a.csv", table(", ", rows=[(f'"{a}"', f'"{b}"') for a, b in ROWS]).replace("text, ", "text,"), "spaces stand"),
-        ("a.csv", table(header="Text,LABEL"), ": the column 'Text' is taken for 'text'"),
+        ("a.csv", table(header="Text,LABEL"), "are taken: 'Text' for 'text', 'LABEL' for 'label'"),
         ("a.csv", table(end="\r"), ": lines end in CR alone"),
         ("a.csv", table(end="\r\n"), None),
         ("a.csv", table().replace("film 3", "film\r3"), "carriage return .* line 5, is read as a space"),

@@ -10,6 +10,7 @@ from tfbert.common.errors import UserError
 from tfbert.common.text import is_utf8
 
 TRUE, FALSE = {"1", "true", "1.0"}, {"0", "false", "0.0"}
+LIST = 10_000  # characters of one that is written as text, at most
 WHOLE = re.compile(r"([+-]?\d+)(\.0+)?")
 NUMPY = re.compile(r"""\[\s*(?:(['"])[^,]*\1\s+['"][^,]*|[\d.]+(?:\s+[\d.]+)+)\s*\]""")
 
@@ -79,7 +80,7 @@ def settled(values, places, column, separator, notes):
 def lists_as_text(values, places, column):
     """Lists in place of cells that all are lists as JSON or Python write them; None where none is."""
     cells = [(value, place) for value, place in zip(values, places) if isinstance(value, str) and value.strip()]
-    read = {value: list_in(value) for value, _ in cells if value.lstrip()[0] in "[("}
+    read = {value: list_in(value) for value, _ in cells if value.lstrip()[0] in "[(" and len(value) <= LIST}
     for value, place in cells:
         if value in read and NUMPY.fullmatch(value.strip()):
             raise UserError(f"{place}: {column} is {value[:60]!r}, a list without commas, as NumPy prints it: write "

@@ -110,15 +110,16 @@ def reopened(path, flag, notes):
 
 def with_wanted(rows, columns, path, notes):
     """`rows` with the wanted columns under the names by which they are wanted, where only case or blanks differ."""
-    told = set()
+    taken = {}
     for place, row in rows:
+        known = len(taken)
         for column in columns:
-            if column in row:
-                continue
-            same = [name for name in row if str(name).strip().casefold() == column.strip().casefold()]
-            if len(same) == 1:
-                row[column] = row[same[0]]
-                if same[0] not in told and same[0].strip() != column.strip():
-                    notes.append(f"{path}: the column {same[0]!r} is taken for {column!r}")
-                told.add(same[0])
+            if column not in row:
+                same = [name for name in row if str(name).strip().casefold() == column.strip().casefold()]
+                if len(same) == 1:
+                    row[column] = row[same[0]]
+                    taken[same[0]] = column
+        if len(taken) > known:
+            names = ", ".join(f"{name!r} for {column!r}" for name, column in taken.items())
+            notes.append(f"{path}: columns of nearly the right names are taken: {names}")
         yield place, row
