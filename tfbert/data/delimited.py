@@ -58,9 +58,13 @@ def read_table(lines, path, delimiter, columns, quoting, notes, header=()):
 
     if strays := [number for number, (_, line) in enumerate(lines(), 1) if CR.search(line)]:
         notes.append(f"{path}: a carriage return (CR) within a line, as in line {strays[0]}, is read as a space")
-    dialect = dialect_of(text, path, Dialect(delimiter, spaces=f"{delimiter} " in first), quoting, notes)
+    plain = Dialect(delimiter, spaces=f"{delimiter} " in first)
+    dialect = dialect_of(text, path, plain, quoting, notes)
     rows = numbered_rows(text(), dialect, skipped, path)
-    names = list(header) or [name.strip() for name in next(rows)[1]]
+    written = list(header) or next(rows)[1]
+    names = [name.strip() for name in written]
+    if names != written or plain.spaces and not header:
+        notes.append(f"{path}: blanks beside the columns' names do not count")
     twice = {name for name in names if names.count(name) > 1}
     names = [f"{name} ({n})" if name in twice else name for n, name in enumerate(names, 1)]
     for number, row in rows:
