@@ -56,10 +56,15 @@ def read_table(lines, path, delimiter, columns, quoting, notes, header=()):
     def text():
         return (CR.sub(" ", line) for number, (_, line) in enumerate(lines()) if number >= skipped)
 
-    if strays := [number for number, (_, line) in enumerate(lines(), 1) if CR.search(line)]:
-        notes.append(f"{path}: a carriage return (CR) within a line, as in line {strays[0]}, is read as a space")
+    stray, quotes = 0, False
+    for number, (_, line) in enumerate(lines(), 1):
+        quotes = quotes or '"' in line
+        if not stray and "\r" in line and CR.search(line):
+            stray = number
+    if stray:
+        notes.append(f"{path}: a carriage return (CR) within a line, as in line {stray}, is read as a space")
     plain = Dialect(delimiter, spaces=f"{delimiter} " in first)
-    dialect = dialect_of(text, path, plain, quoting, notes)
+    dialect = dialect_of(text, path, plain, quoting if quotes else "none", notes)
     rows = numbered_rows(text(), dialect, skipped, path)
     written = list(header) or next(rows)[1]
     names = [name.strip() for name in written]
@@ -121,8 +126,6 @@ def dialect_of(text, path, plain, quoting, notes):
     bare = replace(plain, quoted=False)
     if quoting == "none":
         return bare
-    if not any('"' in line for line in text()):
-        return plain
     fault, long_rows = survey(text, plain)
     if fault is None and not any(half_quoted(row) for row in plain.reader(text())):
         return (
