@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 from tfbert.common.errors import UserError
@@ -70,8 +70,8 @@ def read_table(lines, path, delimiter, columns, quoting, notes, header=()):
     names = [name.strip() for name in written]
     if names != written or plain.spaces and not header:
         notes.append(f"{path}: blanks beside the columns' names do not count")
-    twice = {name for name in names if names.count(name) > 1}
-    names = [f"{name} ({n})" if name in twice else name for n, name in enumerate(names, 1)]
+    counts = Counter(names)
+    names = [f"{name} ({n})" if counts[name] > 1 else name for n, name in enumerate(names, 1)]
     for number, row in rows:
         place = f"{path}, line {number}"
         if len(row) > len(names):
