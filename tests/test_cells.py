@@ -165,6 +165,14 @@ def test_a_test_split_without_labels_is_left_aside(tmp_path, secret):
         load(train_file=f"{without}/train.csv", test_file=f"{without}/test.csv")
 
 
+def test_texts_without_any_labels_are_learnt_from_whole(tmp_path):
+    texts = {"train": 60, "test": 20}
+    folder = folder_of(tmp_path / "one", **{name: [["text"], *([f"{name} {n}"] for n in range(count))]
+                                            for name, count in texts.items()})  # fmt: skip
+    train_texts, held_out = texts_of(dataset_name=folder, text_column="text")
+    assert len(train_texts) + len(held_out) == 60 and not any("test" in text for text in train_texts)
+
+
 def test_secret_class_numbers_are_no_labels(tmp_path):
     from datasets import ClassLabel, Dataset, Features, Value
 

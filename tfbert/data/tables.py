@@ -58,17 +58,23 @@ def labelled_splits(tables, task, notes, texts_only):
     if "train" not in tables:
         names = ", ".join(map(str, tables))
         raise UserError(f"--dataset_name has the splits {names}, but no train split")
-    found = {}
-    for split, (place, rows) in tables.items():
-        if split == "train":
-            found["train"] = read_split(rows, task, place, notes, texts_only)
-        elif split in ("validation", "test"):
-            try:
-                found[split] = dataset_of(rows(), task, place, notes, texts_only)
-            except NoLabels:
-                notes.append(f"the {split} split has no labels: it is left aside")
-        elif split == "unsupervised" and texts_only:
-            found[split] = dataset_of(rows(), replace(task, label_columns=()), place, notes, texts_only)
+    place, rows = tables["train"]
+    bare = replace(task, label_columns=())
+    try:
+        found = {"train": dataset_of(rows(), task, place, notes, texts_only)}
+    except NoLabels:
+        if not texts_only:
+            raise
+        task, found = bare, {"train": dataset_of(rows(), bare, place, notes, texts_only)}
+    for split in sorted({"validation", "test"} & set(tables)):
+        place, rows = tables[split]
+        try:
+            found[split] = dataset_of(rows(), task, place, notes, texts_only)
+        except NoLabels:
+            notes.append(f"the {split} split has no labels: it is left aside")
+    if texts_only and "unsupervised" in tables:
+        place, rows = tables["unsupervised"]
+        found["unsupervised"] = dataset_of(rows(), bare, place, notes, texts_only)
     return found
 
 
