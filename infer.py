@@ -34,10 +34,13 @@ class InferSettings:
 
     model_dir: str = option("output", "the folder that train.py wrote")
     file: str | None = option(
-        None, "texts in a .txt (one a line), .csv, .tsv, .jsonl or .parquet file; - for standard input"
+        None, "texts in a .txt (one a line), .csv, .tsv, .jsonl, .json or .parquet file, also .gz; - for standard input"
     )
     text_column: str = option("text", "the column or key of --file that holds the texts")
     text_pair_column: str = option("text_pair", "for a model of pairs: the column of the second texts")
+    quoting: str = option(
+        "auto", "of --file in .csv or .tsv: as train.py --quoting, decided from the whole file", choices=QUOTINGS
+    )
     threshold: float | None = option(
         None, "where several labels may hold: for all labels, in place of those that training fitted", above=0, below=1
     )
@@ -60,7 +63,7 @@ def main(argv=None):
     rows, several = choose_input(texts, settings, predictor, notes)
     show = show_json if settings.json else show_line if several else show_pair
     labelled = 0
-    for chunk in chunks(rows):
+    for chunk in chunks_of(rows):
         while notes:
             note(notes.pop(0))
         places, texts = zip(*chunk)
@@ -78,8 +81,8 @@ def main(argv=None):
         note("there are no texts")
 
 
-def chunks(rows):
-    """Lists of at most CHUNK rows; those that came before an error are given before it is raised."""
+def chunks_of(rows):
+    """Yields lists of at most CHUNK (place, texts); those before a row that cannot be read come before its error."""
     chunk = []
     try:
         for row in rows:

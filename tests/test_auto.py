@@ -110,6 +110,7 @@ def test_a_model_that_is_there_in_other_formats_is_not_half_replaced(trained, ca
 
 def test_arguments_without_meaning_are_named_in_one_note(tmp_path, capsys):
     from tfbert import TFAutoModelForSequenceClassification
+    from tfbert.common.console import note_once
 
     note_once.cache_clear()
     load, folder = TFAutoModelForSequenceClassification.from_pretrained, FIXTURES / "tiny_bert"

@@ -151,7 +151,7 @@ def test_infer_says_that_an_encoder_is_no_classifier(pretrained):
         ([""] * 40, "the texts are all empty"),
         (["a story"] * 4, "4 texts are there to train on: at least 10 are needed"),
         (list(range(40)), "the column text does not hold text"),
-        (["☃ ☂"] * 40, "have no word that the tokenizer knows"),
+        (["☃ ☂"] * 40, "100.0% of the tokens in the texts are unknown"),
     ],
 )
 def test_texts_of_no_use_are_one_line(texts, message, untrained, tmp_path):

@@ -1,253 +1,224 @@
-"""Files as people have them: what is taken for what, and that it is said."""
+"""Files as they are found: delimiters, quotation marks, line ends, encodings, packed, JSON in any form."""
 
+import errno
 import gzip
+import io
 import json
 import os
-import sys
+import threading
 
 import pytest
-from test_splits import load
 
-import infer
-from tfbert.common.errors import UserError, run
-from tfbert.data.reading import read_texts
+from tfbert.common.errors import UserError
+from tfbert.data import delimited, opening
+from tfbert.data.reading import read_lines, read_rows, read_texts
 
-ROWS = [(f"film number {n}, {'a joy' if n % 2 else 'a bore'}", "good" if n % 2 else "bad") for n in range(40)]
-
-
-def texts_and_labels(splits):
-    found = {}
-    for part in (splits.train, splits.validation, splits.test):
-        for text, label in zip(part["text"], part["label"]):
-            found[text] = splits.label_names[label] if isinstance(label, int) else label
-    return found
+ROWS = [(f"film {n}", ["bad", "good"][n % 2]) for n in range(12)]
 
 
-def table(delimiter, rows=ROWS, header=("text", "label"), end="\n"):
-    lines = [delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row) for row in [header, *rows]]
-    return end.join(lines) + end
-
-
-FORMS = {
-    "semicolons in .csv": ("own.csv", table(";"), "semicolons"),
-    "Excel's first line": ("own.csv", "sep=;\n" + table(";"), "sep=;"),
-    "tabs in .csv": ("own.csv", table("\t"), "tabs"),
-    "a blank before a name": ("own.csv", table(",", header=("text", " label")), None),
-    "names in capitals": ("own.csv", table(",", header=("Text", "LABEL")), "is taken for"),
-    "lines that end in CR": ("own.csv", table(",", end="\r"), "CR"),
-    "a CR in a field": ("own.csv", table(",").replace("film number 9,", "film\rnumber 9,"), "CR"),
-    "UTF-16 with a mark": ("own.csv", table(",").encode("utf-16"), "UTF-16"),
-    "UTF-8 with a mark": ("own.csv", table(",").encode("utf-8-sig"), None),
-    "gzip of .csv": ("own.csv.gz", gzip.compress(table(",").encode()), None),
-    "gzip of .tsv": ("own.tsv.gz", gzip.compress(table("\t").encode()), None),
-    "gzip of .jsonl": (
-        "own.jsonl.gz",
-        gzip.compress("\n".join(json.dumps({"text": t, "label": n}) for t, n in ROWS).encode()),
-        None,
-    ),
-    "a list in .json": ("own.json", json.dumps([{"text": t, "label": n} for t, n in ROWS]), None),
-    "a list in .jsonl": ("own.jsonl", json.dumps([{"text": t, "label": n} for t, n in ROWS]), None),
-    "pretty-printed objects": (
-        "own.jsonl",
-        "\n".join(json.dumps({"text": t, "label": n}, indent=2) for t, n in ROWS),
-        None,
-    ),
-    "backslashes before quotes": ("own.csv", table(",").replace("a joy", 'a \\"joy\\"'), "backslashes"),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_files_are_read_and_what_was_guessed_is_said(form, tmp_path):
-    name, content, said = FORMS[form]
-    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    splits = load(train_file=str(tmp_path / name))
-    expected = {text.replace("a joy", 'a "joy"') if "backslash" in form else text: label for text, label in ROWS}
-    assert texts_and_labels(splits) == expected
-    notes = [note for note in splits.notes if "drawn by --seed" not in note]
-    assert all(said and said in note for note in notes) and bool(notes) == bool(said), notes
-
-
-def research_table(count=40):
-    """Tabs, no quoting, and here and there a quotation mark at the start of a field."""
-    lines = ["text\tlabel"]
-    for n in range(count):
-        mark = '"' if n in (3, 9) else ""
-        lines.append(f"{mark}what number {n} says{mark * (n == 20)}\t{'yes' if n % 2 else 'no'}")
-    return "\n".join(lines) + "\n"
-
-
-def test_quotation_marks_do_not_melt_rows_together(tmp_path):
-    path = tmp_path / "own.tsv"
-    path.write_text(research_table())
-    splits = load(train_file=str(path))
-    found = texts_and_labels(splits)
-    assert len(found) == 40 and not any("\t" in text or "\n" in text for text in found)
-    assert found['"what number 3 says'] == "yes"
-    assert any("each line is a row" in note and "--quoting minimal" in note for note in splits.notes)
+def read(path, content, columns=("text", "label"), quoting="auto"):
+    """The rows of a file with that content, as tuples of the wanted columns, and the notes."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     notes = []
-    assert len(list(read_texts(str(path), "text", notes=notes))) == 40 and notes
-    with pytest.raises(UserError, match="is a quotation mark not closed.*--quoting none takes each line for a row"):
-        load(train_file=str(path), quoting="minimal")
-    assert not any("each line is a row" in note for note in load(train_file=str(path), quoting="none").notes)
+    rows = [tuple(row[name] for name in columns) for _, row in read_rows(path, "--file", columns, quoting, notes)]
+    return rows, [note.removeprefix(f"{path}") for note in notes]
 
 
-def test_a_text_of_several_lines_stays_whole_and_is_said(tmp_path):
-    rows = [(f'"first line of {n}\nsecond line, with a comma"', "a" if n % 2 else "b") for n in range(30)]
-    (tmp_path / "own.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
-    splits = load(train_file=str(tmp_path / "own.csv"))
-    assert texts_and_labels(splits) == {text.strip('"'): label for text, label in rows}
+def table(delimiter=",", header="text{}label", end="\n", rows=ROWS):
+    return header.format(delimiter) + end + "".join(delimiter.join(row) + end for row in rows)
 
 
-@pytest.mark.parametrize("write", [str, json.dumps])
-def test_lists_in_cells_are_read_as_lists(write, tmp_path):
-    lists = [["joy"], ["joy", "fear"], [], ["fear"]]
-    rows = [(f"text {n}", write(lists[n % 4]).replace('"', '""')) for n in range(40)]
-    (tmp_path / "own.csv").write_text("text,label\n" + "".join(f'{text},"{cell}"\n' for text, cell in rows))
-    splits = load(train_file=str(tmp_path / "own.csv"))
-    assert splits.label_names == ["fear", "joy"]
-    assert texts_and_labels(splits)["text 1"] == [1.0, 1.0] and texts_and_labels(splits)["text 2"] == [0.0, 0.0]
-    assert any("are lists written as text" in note for note in splits.notes)
+@pytest.mark.parametrize(
+    "name, content, note",
+    [
+        ("a.csv", table(), None),
+        ("a.tsv", table("\t"), None),
+        ("a.csv", table(";"), ": semicolons, not commas, part its columns"),
+        ("a.csv", table("|"), ": vertical bars, not commas, part"),
+        ("a.csv", table("\t"), ": tabs, not commas, part its columns"),
+        ("a.tsv", table(","), ": commas, not tabs, part its columns"),
+        ("a.csv", table(";").replace("film", "a, film").replace("bad", "bad"), ": semicolons, not commas"),
+        ("a.csv", "sep=;\n" + table(";"), ": the line sep=; is Excel's and names"),
+        ("a.csv", '"sep=\t"\r\n' + table("\t", end="\r\n"), ": the line .* is Excel's"),
+        ("a.csv", table(header="text, label"), "blanks beside"),
+        ("a.csv", table(header='"text", "label"'), "blanks beside"),
+        ("a.csv", table(", ", '"text"{}"label"', rows=[(f'"{a}"', f'"{b}"') for a, b in ROWS]), "blanks beside"),
+        ("a.csv", table(", ", rows=[(f'"{a}"', f'"{b}"') for a, b in ROWS]).replace("text, ", "text,"), "spaces stand"),
+        ("a.csv", table(header="Text,LABEL"), "are taken: 'Text' for 'text', 'LABEL' for 'label'"),
+        ("a.csv", table(end="\r"), ": lines end in CR alone"),
+        ("a.csv", table(end="\r\n"), None),
+        ("a.csv", table().replace("film 3", "film\r3"), "carriage return .* line 5, is read as a space"),
+        ("a.csv", table().encode("utf-16"), "is read as UTF-16"),
+        ("a.csv", b"\xfe\xff" + table().encode("utf-16-be"), "is read as UTF-16"),
+        ("a.csv", b"\xef\xbb\xbf" + table().encode(), None),
+        ("a.csv.gz", gzip.compress(table().encode()), None),
+        ("a.tsv.gz", gzip.compress(table("\t").encode()), None),
+        ("a.csv", gzip.compress(table().encode()), None),
+        ("a.jsonl.gz", gzip.compress("\n".join(json.dumps({"text": a, "label": b}) for a, b in ROWS).encode()), None),
+        ("a.json", json.dumps([{"text": a, "label": b} for a, b in ROWS], indent=1), None),
+        ("a.jsonl", json.dumps([{"text": a, "label": b} for a, b in ROWS]), None),
+        ("a.jsonl", "\n".join(json.dumps({"text": a, "label": b}, indent=2) for a, b in ROWS), None),
+        ("a.json", "\n".join(json.dumps({"text": a, "label": b}) for a, b in ROWS), None),
+        ("a.json", json.dumps({"v": "1", "data": [{"text": a, "label": b} for a, b in ROWS]}), "entries of 'data' .* 12 rows"),
+        ("a.json", json.dumps({"text": [a for a, _ in ROWS], "label": [b for _, b in ROWS]}), "the lists of its keys"),
+        ("a.json", json.dumps({"text": {n: a for n, (a, _) in enumerate(ROWS)},
+                               "label": {n: b for n, (_, b) in enumerate(ROWS)}}), "the columns of its keys"),
+    ],
+)  # fmt: skip
+def test_it_is_read_and_what_was_guessed_is_said(tmp_path, name, content, note):
+    rows, notes = read(tmp_path / name, content)
+    said = " ".join(notes)
+    assert [(text.replace("a, ", ""), label) for text, label in rows] == ROWS
+    assert bool(said) == bool(note) and (not note or __import__("re").search(note, said)), said
 
 
-@pytest.mark.parametrize("names", [None, "joy, fear, rage"])
-def test_zeros_and_ones_stand_for_labels_by_place(names, tmp_path):
-    rows = [{"text": f"text {n}", "label": [n % 2, int(n % 3 == 0), int(n % 5 == 0)]} for n in range(60)]
-    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    splits = load(train_file=str(tmp_path / "own.jsonl"), label_names=names)
-    order = splits.label_names
-    assert sorted(order) == (sorted(["joy", "fear", "rage"]) if names else ["0", "1", "2"])
-    place = {name: number for number, name in enumerate(["joy", "fear", "rage"] if names else ["0", "1", "2"])}
-    found = texts_and_labels(splits)
-    for row in rows:
-        assert found[row["text"]] == [row["label"][place[name]] for name in order]
-    assert any("zeros and ones" in note for note in splits.notes)
-    with pytest.raises(UserError, match="--label_names has 2 names, but the lists of label have 3 places"):
-        load(train_file=str(tmp_path / "own.jsonl"), label_names="a,b")
+def melting(delimiter, columns=2):
+    """Rows of which two, from line 4 on, melt into one where quotation marks are taken for quotes."""
+    rows = [[f"{n}"] * (columns - 2) + list(row) for n, row in enumerate(ROWS)]
+    rows[2][-2], rows[3][-2] = '"film 2', 'film 3"'
+    return "\n".join(map(delimiter.join, [["id"] * (columns - 2) + ["text", "label"], *rows])) + "\n"
 
 
-def test_a_folder_and_a_file_give_the_same(tmp_path):
-    names = ["NULL", "007", "012"]
-    lines = [f"text {n} None,{names[n % 3]}\n" for n in range(60)]
-    (tmp_path / "train.csv").write_text("text,label\n" + "".join(lines))
-    of_file, of_folder = (
-        load(train_file=str(tmp_path / "train.csv")),
-        load(dataset_name=str(tmp_path), text_column="text"),
-    )
-    assert of_file.label_names == of_folder.label_names == sorted(names)
-    assert texts_and_labels(of_file) == texts_and_labels(of_folder)
+@pytest.mark.parametrize("name, delimiter", [("a.tsv", "\t"), ("a.csv", ",")])
+@pytest.mark.parametrize("columns", [2, 3])
+def test_quotation_marks_that_would_melt_rows_are_signs(tmp_path, name, delimiter, columns):
+    content = melting(delimiter, columns)
+    rows, (note,) = read(tmp_path / name, content)
+    assert [text.strip('"') for text, _ in rows] == [text for text, _ in ROWS]
+    assert [label for _, label in rows] == [label for _, label in ROWS]
+    assert "first from line 4 to 5: --quoting minimal" in note
+    assert read(tmp_path / name, content, quoting="none") == (rows, [])
+    melted, notes = read(tmp_path / name, content, quoting="minimal")
+    assert len(melted) == 11 and "\n" in melted[2][0] and notes == []
 
 
-def test_whole_numbers_are_one_label_however_a_file_writes_them(tmp_path):
-    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"text {n},{n % 2}.0\n" for n in range(40)))
-    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"other {n},{n % 2}\n" for n in range(10)))
-    splits = load(train_file=str(tmp_path / "train.csv"), test_file=str(tmp_path / "test.csv"))
-    assert splits.label_names == ["0", "1"] and len(splits.test) == 10
-    assert any("are whole numbers" in note for note in splits.notes)
+@pytest.mark.parametrize("columns", [("text",), ("text", "label")])
+@pytest.mark.parametrize("mark", ['"', '"quoted" '])
+def test_a_quotation_mark_that_is_never_closed_is_a_sign(tmp_path, columns, mark):
+    rows, (note,) = read(tmp_path / "a.tsv", table("\t", rows=[*ROWS, (f"{mark}film", "good")]), columns)
+    assert len(rows) == 13 and rows[-1][0] == f"{mark}film" and "--quoting minimal" in note
 
 
-def test_scores_are_said_to_look_like_scores(tmp_path):
-    lines = [f"text {n},{n % 10 / 4}\n" for n in range(200)]
-    (tmp_path / "own.csv").write_text("text,label\n" + "".join(lines))
-    splits = load(train_file=str(tmp_path / "own.csv"))
-    assert any("like scores" in note and "cut them into a few classes" in note for note in splits.notes)
+@pytest.mark.parametrize("name, delimiter", [("a.csv", ","), ("a.tsv", "\t")])
+def test_texts_over_several_lines_stay_whole(tmp_path, name, delimiter):
+    rows = [*ROWS[:4], (f'"one{delimiter} two\nthree ""four"" good\nfive"', "good"), *ROWS[4:]]
+    read_rows, notes = read(tmp_path / name, table(delimiter, rows=rows))
+    assert read_rows[4] == (f'one{delimiter} two\nthree "four" good\nfive', "good") and len(read_rows) == 13
+    assert bool(notes) == (delimiter == "\t")  # where lines within a text are rare, it is said
 
 
-def test_a_few_rows_that_lack_something_are_left_out_and_said(tmp_path):
-    lines = [f"text {n},{'ab'[n % 2]}" for n in range(60)]
-    lines[5], lines[17] = " ,a", "text 17,"
-    (tmp_path / "own.csv").write_text("text,label\n" + "\n".join(lines))
-    splits = load(train_file=str(tmp_path / "own.csv"))
-    assert len(texts_and_labels(splits)) == 58
-    assert any(note.endswith("2 of 60 rows have no text or no label and are left out: line 7, line 19")
-               for note in splits.notes)  # fmt: skip
+def test_rows_that_may_be_melted_are_said_where_lines_do_not_add_up(tmp_path):
+    rows, (note,) = read(tmp_path / "a.csv", melting(",") + '"one, two",good\n')
+    assert len(rows) == 12 and "make rows that run over several lines, 1 of them, the first from line 4 to 5" in note
 
 
-@pytest.mark.parametrize("secret", ["-1", "no column"])
-def test_a_test_split_without_labels_is_left_aside(secret, tmp_path):
-    from datasets import ClassLabel, Dataset, Features, Value
-
-    features = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "good"])})
-    for split, count in (("train", 60), ("validation", 20)):
-        data = {"text": [f"{split} {n}" for n in range(count)], "label": [n % 2 for n in range(count)]}
-        Dataset.from_dict(data, features).to_parquet(tmp_path / f"{split}.parquet")
-    hidden = Dataset.from_dict({"text": [f"test {n}" for n in range(20)], "label": [-1] * 20}, features)
-    if secret == "-1":
-        hidden.to_parquet(tmp_path / "test.parquet")
-    else:
-        for split in ("train", "validation"):
-            data = {"text": [f"{split} {n}" for n in range(60)], "label": [n % 2 for n in range(60)]}
-            (tmp_path / f"{split}.csv").write_text(
-                "text,label\n" + "".join(f"{t},{n}\n" for t, n in zip(*data.values()))
-            )
-            (tmp_path / f"{split}.parquet").unlink()
-        (tmp_path / "test.csv").write_text("text\n" + "".join(f"test {n}\n" for n in range(20)))
-    splits = load(dataset_name=str(tmp_path), text_column="text")
-    assert all(text.startswith("validation") for text in splits.test["text"])
-    assert any("the test split has no labels: it is left aside" in note for note in splits.notes)
+def test_backslashes_before_quotation_marks_escape_them(tmp_path):
+    content = table(rows=[*ROWS, (r'"say \"so, yes\" in C:\new \\"', "good")])
+    rows, (note,) = read(tmp_path / "a.csv", content)
+    assert rows[-1] == ('say "so, yes" in C:\\new \\', "good") and "backslashes" in note
 
 
-@pytest.mark.parametrize("kind", ["fifo", "device", "missing"])
-def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path):
-    path = tmp_path / "own.csv"
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    message = "No such file" if kind == "missing" else "not a regular file"
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        (
+            "a.csv",
+            'text,label\n"good, fine",a\n"bad,b\nmore,c\n',
+            "line 3: .*is a quotation mark not closed.*--quoting none",
+        ),
+        (
+            "a.csv",
+            "text,label\na,b\nlästig,c\n".encode("cp1252"),
+            r"line 3: not UTF-8.*iconv -f cp1252 -t UTF-8 \S*a.csv > \S*a.utf8.csv",
+        ),
+        ("a.csv", table().encode("utf-16-le"), "line 1: a NUL byte.*iconv -f UTF-16LE"),
+        ("a.csv", b"\xff\xfea\x00b", "not UTF-16 text"),
+        ("a.xlsx", b"PK\x03\x04\xff", "a.xlsx is a spreadsheet: in its program, save it as CSV UTF-8"),
+        ("a.csv", b"PK\x03\x04\xff\xff", "a zip archive, or a spreadsheet.*save it as CSV UTF-8"),
+        ("a.csv.gz", gzip.compress(table().encode())[:-9], "damaged, as gzip says"),
+        ("a.csv.gz", gzip.compress(table().encode())[:-8] + b"12345678", "damaged, as gzip says"),
+        ("a.json", '[{"text": "a"},\n {"text": }]', "line 2: not JSON"),
+        ("a.jsonl", "[" * 100_000, "line 1: not JSON"),
+        ("a.jsonl", '{"text": "a"}\n' + "[" * 100_000, "line 2: not JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_with_its_cure(tmp_path, name, content, message):
     with pytest.raises(UserError, match=message):
-        load(train_file=str(path))
+        read(tmp_path / name, content, ("text",))
 
 
-def test_parquet_with_metadata_that_make_no_sense(tmp_path):
+def test_a_header_of_many_names_takes_no_time(tmp_path):
+    content = "text,label," + "a,b," * 50_000 + "\nfilm,good\n"
+    assert read(tmp_path / "a.csv", content)[0] == [("film", "good")]  # in a second, not in a minute
+
+
+def test_one_field_and_one_line_have_a_limit(tmp_path, monkeypatch):
+    for module, limit in ((delimited, "FIELD"), (opening, "LINE")):
+        monkeypatch.setattr(module, limit, 1000)
+    with pytest.raises(UserError, match="a field of more than 1,000 characters"):
+        read(tmp_path / "a.csv", 'text,label\n"' + "a\n" * 600 + '",b\n')
+    for name in ("a.csv", "a.jsonl"):
+        with pytest.raises(UserError, match="line 2: longer than 1,000 bytes"):
+            read(tmp_path / name, '"text"\n' + "a" * 1500)
+
+
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    os.symlink("/dev/zero", tmp_path / "b.csv")
+    for name in ("a.csv", "b.csv"):
+        with pytest.raises(UserError, match="not a regular file"):
+            list(read_rows(tmp_path / name, "--file", ("text",), "auto", []))
+    with pytest.raises(UserError, match="x.csv: No such file"):
+        list(read_rows("~no-one-of-that-name/x.csv", "--train_file", ("text",), "auto", []))
+
+
+def test_an_error_of_the_disk_is_one_line(tmp_path, monkeypatch):
+    class Broken(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "a.csv").write_text(table())
+    monkeypatch.setattr(opening, "open", lambda path, mode: io.BufferedReader(Broken()), raising=False)
+    with pytest.raises(UserError, match="a.csv: Input/output error"):
+        list(read_rows(tmp_path / "a.csv", "--file", ("text",), "auto", []))
+
+
+def test_a_stream_gives_its_lines_as_they_come():
+    reading, writing = os.pipe()
+    lines = read_lines(open(reading, "rb"), "standard input")
+    threading.Timer(0.1, os.write, (writing, b"a good film\na dull")).start()
+    assert next(lines) == ("standard input, line 1", ("a good film",))
+    os.close(writing)
+
+
+def test_texts_are_read_as_for_training(tmp_path):
+    path, notes = tmp_path / "a.tsv", []
+    path.write_text(melting("\t"))
+    texts = list(read_texts(path, "text", notes=notes))
+    assert len(texts) == 12 and texts[3] == (f"{path}, line 5", ('film 3"',)) and "each line is a row" in notes[0]
+
+
+@pytest.mark.parametrize("names", [{"0": "bad", "1": "good"}, 7, ["bad", 1], None])
+def test_strange_names_in_a_parquet_file_are_not_believed(tmp_path, names):
     import pyarrow
     from pyarrow import parquet
 
-    table = pyarrow.table({"text": [f"text {n}" for n in range(40)], "label": [n % 2 for n in range(40)]})
-    for names in ("7", '{"a": 1}', "[[1], 2]"):
-        info = f'{{"info": {{"features": {{"label": {{"names": {names}, "_type": "ClassLabel"}}}}}}}}'
-        parquet.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "own.parquet")
-        assert load(train_file=str(tmp_path / "own.parquet")).label_names == ["0", "1"]
-    parquet.write_table(table.replace_schema_metadata({"huggingface": "[" * 100_000}), tmp_path / "own.parquet")
-    assert load(train_file=str(tmp_path / "own.parquet")).label_names == ["0", "1"]
+    metadata = json.dumps({"info": {"features": {"label": {"names": names}}}})
+    rows = pyarrow.table({"text": ["a", "b"], "label": [0, 1]}).replace_schema_metadata({"huggingface": metadata})
+    parquet.write_table(rows, tmp_path / "a.parquet")
+    found = [row for _, row in read_rows(tmp_path / "a.parquet", "--file", ("text", "label"), "auto", [])]
+    assert [row["label"] for row in found] == [0, 1]
 
 
-def test_lines_before_a_bad_one_are_labelled(trained, tmp_path, capsys):
-    path = tmp_path / "texts.jsonl"
-    path.write_text('{"text": "a good film"}\n' * 3 + "{\n")
-    assert run(lambda: infer.main(["--model_dir", str(trained), "--file", str(path), "--json"])) == 2
-    shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == 3 and "line 4: not JSON" in shown.err
+def test_deep_metadata_in_a_parquet_file_is_left_aside(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
 
-
-def test_a_text_that_begins_with_a_hyphen_stands_after_two(trained, capsys):
-    assert run(lambda: infer.main(["--model_dir", str(trained), "-boring"])) == 2
-    assert "a text that begins with - stands after --" in capsys.readouterr().err
-    assert infer.main(["--model_dir", str(trained), "--", "-boring"]) is None
-
-
-@pytest.mark.parametrize("unknown, said", [(10, "distilbert-base-multilingual-cased"), (4, "unknown to"), (0, None)])
-def test_texts_that_the_vocabulary_lacks_are_said_before_training(unknown, said, untrained, tmp_path, capsys):
-    """Of ten texts, so many are in another script."""
-    import train
-
-    lines = [
-        f"{'ሰላም ዓለም ደህና ቀን ዛሬ ነው' if n % 10 < unknown else 'a good film and a good story'} {n},{'ab'[n // 10 % 2]}\n"
-        for n in range(100)
-    ]
-    (tmp_path / "own.csv").write_text("text,label\n" + "".join(lines), encoding="utf-8")
-    arguments = ["--train_file", tmp_path / "own.csv", "--model_name_or_path", untrained, "--max_seq_length", 16]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "learn", lambda job: sys.exit("training"))
-        status = run_until_training(train, [*map(str, arguments), "--output_dir", str(tmp_path / "model")])
-    shown = " ".join(capsys.readouterr().out.split())
-    if unknown == 10:
-        assert said in status
-    else:
-        assert status == "training" and (("unknown to" in shown) if said else ("unknown to" not in shown))
-
-
-def run_until_training(train, arguments):
-    try:
-        train.main(arguments)
-    except (UserError, SystemExit) as end:
-        return str(end)
+    deep = '{"info":' * 50_000 + "1" + "}" * 50_000
+    parquet.write_table(
+        pyarrow.table({"text": ["a"]}).replace_schema_metadata({"huggingface": deep}), tmp_path / "a.parquet"
+    )
+    assert [row for _, row in read_rows(tmp_path / "a.parquet", "--file", ("text",), "auto", [])] == [{"text": "a"}]

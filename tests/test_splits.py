@@ -64,7 +64,7 @@ def test_a_secret_label_is_none_and_stale_names_are_not_believed(tmp_path):
     features = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "good"])})
     path = tmp_path / "own.parquet"
     Dataset.from_dict({"text": [f"text {n}" for n in range(40)], "label": [1, -1] * 20}, features).to_parquet(path)
-    with pytest.raises(UserError, match="20 of 40 rows have no text or no label, first .*row 2"):
+    with pytest.raises(UserError, match="20 of 40 rows have no text or no label, first row 2"):
         load(train_file=str(path))
     table = parquet.read_table(path)
     parquet.write_table(table.set_column(1, "label", pyarrow.array(["yes", "no"] * 20)), path)
@@ -81,7 +81,7 @@ def test_a_folder_of_a_data_set_is_read_as_files_are(tmp_path):
     assert from_folder.label_names == from_file.label_names == ["fear", "joy"]
     assert from_folder.train["label"] == from_file.train["label"]
     write(tmp_path / "train.csv", [["body", "joy", "fear"], *([text, 1, 2] for text in texts)])
-    with pytest.raises(UserError, match="line 2: fear is '2', but with several label columns"):
+    with pytest.raises(UserError, match="train.csv, line 2: fear is '2', but with several label columns"):
         load(dataset_name=str(tmp_path), text_column="body", label_column="joy,fear")
 
 
@@ -227,18 +227,19 @@ def test_a_long_pair_is_cut_where_it_is_long():
 @pytest.mark.parametrize(
     "name, content, flags, message",
     [
+        ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 4 + "fine,\n", {}, "1 of 9 rows have no text or no label, first line 10: drop or fill"),
         ("own.csv", "text,label\n" + "good,a\n" * 40, {}, "are all a: nothing to learn"),
         ("own.csv", "text,label\n" + "".join(f"good,{n}\n" for n in range(40)), {}, "40 different labels in 40 texts"),
         ("own.csv", "body,label\ngood,a\n", {}, "no column 'text', but body, label; see --text_column"),
         ("own.csv", "text,class\ngood,a\n", {}, "no column 'label', but text, class; see --label_column"),
         ("own.csv", "text,joy,fear\ngood,1,2\n", {"label_column": "joy,fear"}, "fear is '2', but with several"),
-        ("own.csv", 'text,label\n"good,a\nbad,b\n', {"quoting": "minimal"}, "is a quotation mark not closed"),
+        ("own.csv", 'text,label\n"good, fine",a\n"bad,b\n', {}, "is a quotation mark not closed"),
         ("own.csv", "text,label\ngood,film,a\n", {}, "line 2: 3 fields, more than the 2 columns"),
         ("own.csv", "text,label\n", {}, "has no rows"),
         ("own.csv", "", {}, "is empty"),
         ("own.csv", "text,text,label\ngood,fine,a\n", {}, "no column 'text', but text \\(1\\), text \\(2\\), label"),
         ("own.csv", "\ntext,label\ngood,a\n", {}, "line 1: empty, not the columns' names"),
-        ("own.csv", "text,label\n" + "good,a\nbad, \n" * 20, {}, "20 of 40 rows have no text or no label, first .*line 3"),
+        ("own.csv", "text,label\n" + "good,a\nbad, \n" * 20, {}, "20 of 40 rows have no text or no label, first line 3; line 5; line 7"),
         ("own.csv", "text,label\n", {"label_column": "text"}, "must differ: text, text"),
         ("own.csv", "text,label\n", {"label_column": ","}, "must differ: text"),
         ("own.csv", "text,a,b\n", {"label_column": "a,b", "label_separator": ";"}, "goes with one --label_column"),
@@ -252,8 +253,7 @@ def test_a_long_pair_is_cut_where_it_is_long():
         ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 20, {"test_file": "test.csv"}, "2 of the test texts of .*test.csv have the label 'c', which no training"),
         ("own.csv", "text,label\n" + "good,a\nbad,b\n" * 2, {}, "2 texts are there to train on: at least 10"),
         ("own.json", "[]", {}, "has no rows"),
-        ("own.doc", "[]", {}, "must end in .csv, .tsv, .jsonl, .json or .parquet"),
-        ("own.xlsx", "PK", {}, "a spreadsheet: in its program, save it as CSV UTF-8"),
+        ("own.xml", "<a/>", {}, "must end in .csv, .tsv, .jsonl, .json or .parquet"),
         ("own.parquet", "no parquet", {}, "cannot read"),
         ("own.jsonl", '{"text": "good", "label": 1}\n[\n', {}, "line 2: not JSON"),
     ],
@@ -347,10 +347,10 @@ def test_rows_of_a_large_parquet_file_are_counted_through(tmp_path):
     from datasets import Dataset
 
     texts = [f"text {n}" for n in range(2500)]
-    texts[2100] = None
+    texts[2100:2400] = [None] * 300
     Dataset.from_dict({"text": texts, "label": ["a", "b"] * 1250}).to_parquet(tmp_path / "own.parquet")
-    notes = load(train_file=str(tmp_path / "own.parquet")).notes
-    assert any(note.endswith("1 of 2,500 rows have no text or no label and are left out: row 2101") for note in notes)
+    with pytest.raises(UserError, match="300 of 2,500 rows have no text or no label, first row 2101; row 2102"):
+        load(train_file=str(tmp_path / "own.parquet"))
 
 
 def test_what_becomes_of_a_validation_split_is_said(tmp_path):

@@ -453,6 +453,8 @@ def test_json_has_every_probability(model, capsys):
         ("r.csv", 'id,text\n1,"a good,\ngood film"\n2,a dull film\n', []),
         ("r.tsv", "review\tid\na good film\t1\na dull film\t2\n", ["--text_column", "review"]),
         ("r.jsonl", '{"text": "a good film"}\n"a dull film"\n', []),
+        ("r.json", '[{"text": "a good film"},\n {"text": "a dull film"}]', []),
+        ("r.tsv", 'text\tlabel\n"a good film\tx\na dull film"\tx\n', []),
     ],
 )
 def test_files_are_labelled(model, capsys, tmp_path, name, text, extra):
@@ -501,6 +503,29 @@ def test_of_many_texts_one_without_words_gets_no_label(model, capsys, tmp_path):
     assert "line 3 is empty: no label" in captured.err and "line 4 has no word" in captured.err
     infer.main([*model, "--file", str(tmp_path / "r.csv")])
     assert lines(capsys)[1:3] == ["(no label)  ", "(no label)  😀 🎉"]
+
+
+def test_the_good_lines_before_a_bad_one_are_labelled(model, capsys, tmp_path):
+    (tmp_path / "r.txt").write_bytes(b"a good film\na dull film\n\xff\na good film\n")
+    assert run(lambda: infer.main([*model, "--file", str(tmp_path / "r.txt")])) == 2
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["positive", "negative"]
+    assert "line 3: not UTF-8 text" in captured.err
+
+
+def test_a_table_is_read_as_for_training_and_the_guess_is_said(model, capsys, tmp_path):
+    (tmp_path / "r.tsv").write_text('text\tlabel\n"a good film\tx\na dull film"\tx\n')
+    for more, texts in (([], 2), (["--quoting", "none"], 2), (["--quoting", "minimal"], 1)):
+        infer.main([*model, "--file", str(tmp_path / "r.tsv"), "--json", *more])
+        captured = capsys.readouterr()
+        assert len(captured.out.splitlines()) == texts and ("note: " in captured.err) == (more == [])
+
+
+def test_a_text_that_begins_with_a_dash_stands_after_two(model, capsys):
+    assert run(lambda: infer.main([*model, "-boring"])) == 2
+    assert "a text that begins with - stands after --" in capsys.readouterr().err
+    infer.main([*model, "a dull film", "--json", "--", "-a good film", "--json"])
+    assert [json.loads(line)["text"] for line in lines(capsys)] == ["a dull film", "-a good film", "--json"]
 
 
 def test_flags_may_stand_between_texts(model, capsys):

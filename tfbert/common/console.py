@@ -19,7 +19,8 @@ def say(name, text):
 def note(text):
     """Prints a line to standard error: what a person should know and a program need not read."""
     with contextlib.suppress(OSError):  # where standard error is full, the answers still count
-        print(f"note: {printable(text)}", file=sys.stderr, flush=True)
+        shown = printable(text).replace("\n", "\\n")
+        print(f"note: {shown}", file=sys.stderr, flush=True)
 
 
 note_once = cache(note)  # where a folder is looked at more than once

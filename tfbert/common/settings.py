@@ -44,6 +44,7 @@ def parse(settings_class, argv, positional=None):
     """
     usage = f"%(prog)s [{f'{positional[0]} ...' if positional else 'settings file'}] [--name value ...]"
     parser = Parser(usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter)
+    parser.takes_texts = bool(positional)
     if positional:
         parser.add_argument(positional[0], nargs="*", help=positional[1])
     else:
@@ -61,14 +62,14 @@ def parse(settings_class, argv, positional=None):
             metavar = "|".join(field.metadata["choices"] or [value_type(field).__name__.upper()])
             group.add_argument(*names, dest=field.name, metavar=metavar, help=text, const=field.metadata["const"],
                                 nargs="?" if field.metadata["const"] else None)  # fmt: skip
-    words, verbatim = list(sys.argv[1:] if argv is None else argv), []
-    if positional and "--" in words:  # which parse_intermixed_args does not know
-        words, verbatim = words[: words.index("--")], words[words.index("--") + 1 :]
+    words, after = sys.argv[1:] if argv is None else list(argv), []
+    if positional and "--" in words:  # argparse loses it where texts and flags are mixed
+        words, after = words[: words.index("--")], words[words.index("--") + 1 :]
     read = parser.parse_intermixed_args if positional else parser.parse_args
     given = {name: value for name, value in vars(read(words)).items() if value is not None}
     if positional:
-        free = given.pop(positional[0])
-        return settings_class(**checked(settings_class, given)), free + verbatim
+        free = given.pop(positional[0]) + after
+        return settings_class(**checked(settings_class, given)), free
     if "settings_file" in given:
         given = read_file(given.pop("settings_file"), settings_class) | given
     return settings_class(**checked(settings_class, given))
@@ -99,16 +100,16 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
+    takes_texts = False
+
     def error(self, message):
         """One line, with the nearest flag where a flag is unknown."""
         unknown = "unrecognized arguments: "
         if message.startswith(unknown):
             message = message.removeprefix(unknown).split(" ")[0].split("=")[0]
             known = [name for action in self._actions for name in action.option_strings if "-" not in name[2:]]
-            close = nearest(message.replace("-", "_").replace("__", "--"), known)
-            takes_texts = any(not action.option_strings and action.nargs == "*" for action in self._actions)
-            hint = "; a text that begins with - stands after --" if takes_texts and not close else ""
-            message = f"unknown argument {message}{close}{hint}"
+            message = f"unknown argument {message}" + nearest(message.replace("-", "_").replace("__", "--"), known)
+            message += "; a text that begins with - stands after --" * self.takes_texts
         raise UserError(message + "; see --help")
 
 

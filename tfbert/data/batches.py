@@ -90,12 +90,6 @@ class Examples:
             found.update(values[offsets[0] : offsets[-1]])
         return found.hexdigest()[:16]
 
-    def share_of(self, token, besides=0):
-        """The share of the tokens that are `token`, an id or None; `besides` of each row are not counted."""
-        counted = int(self.lengths.sum()) - besides * len(self)
-        found = sum(int((values[offsets[0] : offsets[-1]] == token).sum()) for values, offsets in self.parts)
-        return found / counted if token is not None and counted else 0.0
-
     def ids(self, row):
         part = np.searchsorted(self.firsts, row, side="right") - 1
         values, offsets = self.parts[part]

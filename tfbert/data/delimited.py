@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 from tfbert.common.errors import UserError
@@ -10,6 +10,7 @@ from tfbert.common.errors import UserError
 QUOTINGS = ("auto", "minimal", "none")
 FIELD = 10_000_000  # characters of one, at most
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+CR = re.compile(r"\r(?![\r\n]|\Z)")
 EXCEL = re.compile(r'"?sep=([^\w"]|\t)"?\s*', re.IGNORECASE)
 
 
@@ -53,13 +54,24 @@ def read_table(lines, path, delimiter, columns, quoting, notes, header=()):
         raise UserError(f"{path}, line {1 + skipped}: empty, not the columns' names")
 
     def text():
-        return (line for number, (_, line) in enumerate(lines()) if number >= skipped)
+        return (CR.sub(" ", line) for number, (_, line) in enumerate(lines()) if number >= skipped)
 
-    dialect = dialect_of(text, path, Dialect(delimiter, spaces=f"{delimiter} " in first), quoting, notes)
+    stray, quotes = 0, False
+    for number, (_, line) in enumerate(lines(), 1):
+        quotes = quotes or '"' in line
+        if not stray and "\r" in line and CR.search(line):
+            stray = number
+    if stray:
+        notes.append(f"{path}: a carriage return (CR) within a line, as in line {stray}, is read as a space")
+    plain = Dialect(delimiter, spaces=f"{delimiter} " in first)
+    dialect = dialect_of(text, path, plain, quoting if quotes else "none", notes)
     rows = numbered_rows(text(), dialect, skipped, path)
-    names = list(header) or [name.strip() for name in next(rows)[1]]
-    twice = {name for name in names if names.count(name) > 1}
-    names = [f"{name} ({n})" if name in twice else name for n, name in enumerate(names, 1)]
+    written = list(header) or next(rows)[1]
+    names = [name.strip() for name in written]
+    if names != written or plain.spaces and not header:
+        notes.append(f"{path}: blanks beside the columns' names do not count")
+    counts = Counter(names)
+    names = [f"{name} ({n})" if counts[name] > 1 else name for n, name in enumerate(names, 1)]
     for number, row in rows:
         place = f"{path}, line {number}"
         if len(row) > len(names):
@@ -72,12 +84,13 @@ def numbered_rows(text, dialect, skipped, path):
     """Yields (number of the last line, fields) of the rows that are not empty."""
     reader = dialect.reader(text)
     while True:
+        first = reader.line_num + 1 + skipped
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise UserError(f"{path}, line {max(reader.line_num, 1) + skipped}: {trouble(error)}") from None
+            raise UserError(f"{path}, line {first}: {trouble(error)}") from None
         if row:
             yield reader.line_num + skipped, row
 
@@ -85,8 +98,6 @@ def numbered_rows(text, dialect, skipped, path):
 def trouble(error):
     """What an error of csv's means, and what to do."""
     words = str(error)
-    if "new-line" in words:
-        return "a carriage return (CR) within a field without quotes: tr '\\r' ' ' makes a space of it"
     if "field limit" in words:
         return f"a field of more than {FIELD:,} characters, the most that is read; is a quotation mark not closed?"
     return f"{words}; is a quotation mark not closed? --quoting none takes each line for a row"
@@ -115,8 +126,6 @@ def dialect_of(text, path, plain, quoting, notes):
     bare = replace(plain, quoted=False)
     if quoting == "none":
         return bare
-    if not any('"' in line for line in text()):
-        return plain
     fault, long_rows = survey(text, plain)
     if fault is None and not any(half_quoted(row) for row in plain.reader(text())):
         return (
@@ -142,7 +151,7 @@ def of_long_rows(text, path, plain, bare, long_rows, notes):
     last, first = long_rows[0]
     if plain.delimiter != "\t" and not melted(text, long_rows, plain.delimiter):
         return plain
-    several = f"{len(long_rows):,} rows that run over several lines, the first from line {first} to {last}"
+    several = f"rows that run over several lines, {len(long_rows):,} of them, the first from line {first} to {last}"
     if adds_up(text, bare) > 1:
         notes.append(f"{path}: each line is a row, and quotation marks are signs like others; taken for quotes they "
                      f"would make {several}: --quoting minimal does that")  # fmt: skip

@@ -7,14 +7,23 @@ import numpy as np
 
 from tfbert.common.errors import UserError
 
+SCORES = 6  # different numbers with fractions that look like scores rather than names
+CUT = "for classes, cut them first, as pandas.cut(scores, 3, labels=['low', 'middle', 'high']) does"
 
-def names_of(dataset, task, source):
-    """Label names by class number, as users read them."""
+
+def looks_like_scores(labels):
+    """Whether so many labels are numbers, some of them with a fraction."""
+    number = re.compile(r"[+-]?\d*\.?\d+(e[+-]?\d+)?", re.IGNORECASE)
+    return len(labels) >= SCORES and any("." in label for label in labels) and all(map(number.fullmatch, labels))
+
+
+def names_of(dataset, task, source, notes):
+    """Label names by class number, as users read them. notes: takes what is strange about them."""
     feature = dataset.features["label"]
     if len(task.label_columns) > 1:
         return list(task.label_columns)
-    if hasattr(feature, "names"):
-        return [task.label_names.get(name, name) for name in feature.names]
+    if hasattr(classes := getattr(feature, "feature", feature), "names"):
+        return [task.label_names.get(name, name) for name in classes.names]
     if task.label_names:
         if "int" not in getattr(feature, "dtype", ""):
             raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
@@ -24,21 +33,20 @@ def names_of(dataset, task, source):
         raise UserError(
             f"data set {source.name}: {len(found):,} different labels in {len(dataset):,} texts: "
             f"is {task.label_columns[0]} the column of the labels?"
+            + f" They look like scores: {CUT}"
+            * looks_like_scores(found)
         )
+    if looks_like_scores(found):
+        notes.append(f"the {len(found):,} labels of {task.label_columns[0]} look like scores, and each is learnt as a "
+                     f"name, not as a number: {CUT}")  # fmt: skip
     numbers = all(label.isdecimal() and len(label) < 20 for label in found)
     return sorted(found, key=(lambda label: (int(label), label)) if numbers else str)
-
-
-def look_like_scores(names):
-    """Whether labels are many numbers, some of them with fractions."""
-    numbers = [re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names]
-    return len(names) > 5 and all(numbers) and any(number[1] for number in numbers)
 
 
 def labels_of(dataset):
     """The labels of each row as a list of str."""
     several = has_lists(dataset)
-    return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"]]
+    return [[str(label) for label in row] if several else [str(row)] for row in dataset["label"][:]]
 
 
 def has_lists(dataset):
@@ -53,7 +61,12 @@ def numbered(dataset, label_names, task, origin):
     feature = dataset.features["label"]
     if hasattr(feature, "names") or task.label_names or len(task.label_columns) > 1:
         return dataset
+    names = getattr(getattr(feature, "feature", None), "names", None)
+    if names and names != label_names:
+        raise UserError(f"{origin} have {len(names)} labels by place, but the training texts {len(label_names)}")
     rows = labels_of(dataset)
+    if names:
+        rows = [[names[int(number)] for number in row] for row in rows]
     counts = Counter(label for row in rows for label in row)
     if strange := sorted(set(counts) - set(label_names)):
         raise UserError(
@@ -74,13 +87,13 @@ def numbered(dataset, label_names, task, origin):
 def check_labels(dataset, label_names, where):
     """Raises UserError where a label is out of range, or all texts have the same."""
     if has_lists(dataset):
-        counts = np.asarray(dataset["label"]).sum(axis=0)
+        counts = np.asarray(dataset["label"][:]).sum(axis=0)
         if len(label_names) < 2:
             raise UserError(f"{where} have no label but {label_names}: with one, name it in one cell of each text")
         if np.isin(counts, (0, len(dataset))).all():
             raise UserError(f"{where} all have the same labels: nothing to learn or to test")
         return
-    found = set(np.unique(dataset["label"]).tolist())
+    found = set(np.unique(dataset["label"][:]).tolist())
     if not found <= set(range(len(label_names))):
         strange = sorted(found - set(range(len(label_names))), key=str)[0]
         raise UserError(f"{where} have label {strange}, but the labels are 0 to {len(label_names) - 1}")
@@ -90,7 +103,7 @@ def check_labels(dataset, label_names, where):
 
 def shares_of_labels(dataset, label_names):
     """The share of texts with each label, float (L,)."""
-    labels = np.asarray(dataset["label"])
+    labels = np.asarray(dataset["label"][:])
     if labels.ndim == 1:
         labels = labels[:, None] == np.arange(len(label_names))
     return labels.mean(axis=0)

@@ -5,8 +5,10 @@ import contextlib
 import gzip
 import io
 import os
+import shlex
 import stat
 import zlib
+from itertools import chain
 from pathlib import Path
 
 from tfbert.common.errors import UserError
@@ -50,31 +52,37 @@ def opened(path, flag):
 
 def decoded(file, name, notes):
     """Yields (place, line) of a binary file; lines end in LF, also where the file's end in CR alone."""
-    lines = in_utf16 if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else in_utf8
-    if lines is in_utf16:
+    lines = in_utf8(file, name)
+    if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        lines = in_utf16(file, name)
         notes.append(f"{name} is read as UTF-16, as its first two bytes say")
-    for number, line in enumerate(split_at_cr(lines(file, name), name, notes), 1):
+    first = next(lines, "")
+    if not first.endswith("\n") and first.count("\r") > 1:
+        notes.append(f"{name}: lines end in CR alone, as old spreadsheets write them")
+        lines = (part + "\n" for part in first.split("\r") if part)
+    elif first:
+        lines = chain([first], lines)
+    for number, line in enumerate(lines, 1):
         place = f"{name}, line {number}"
         if "\0" in line:
             raise UserError(f"{place}: a NUL byte, so this is no text file; if it is UTF-16: "
-                            f"iconv -f UTF-16LE -t UTF-8 {name} > {beside(name)}")  # fmt: skip
+                            f"{converted(name, 'UTF-16LE')}")  # fmt: skip
         yield place, line
 
 
 def in_utf8(file, name):
-    for number, line in enumerate(iter(lambda: file.readline(LINE + 1), b""), 1):
-        place = f"{name}, line {number}"
-        check_length(line, place)
+    number = 0
+    while line := file.readline(LINE + 1):
+        number += 1
+        check_length(line, number, name)
         try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield line.decode() if number > 1 else line.decode("utf-8-sig")
         except UnicodeDecodeError:
             found = next((words for start, words in FOREIGN.items() if number == 1 and line.startswith(start)), None)
             if found:
                 raise UserError(f"{name} is {found}") from None
-            raise UserError(
-                f"{place}: not UTF-8 text; if Windows wrote it: iconv -f cp1252 -t UTF-8 {name} > {beside(name)}; "
-                "or is it no text at all?"
-            ) from None
+            raise UserError(f"{name}, line {number}: not UTF-8 text, or no text at all; if Windows wrote it: "
+                            f"{converted(name, 'cp1252')}") from None  # fmt: skip
 
 
 def in_utf16(file, name):
@@ -82,40 +90,21 @@ def in_utf16(file, name):
     try:
         while line := text.readline(LINE + 1):
             number += 1
-            check_length(line, f"{name}, line {number}")
+            check_length(line, number, name)
             yield line
     except UnicodeError as error:
         raise UserError(f"{name}, line {number + 1}: not UTF-16 text, as its first two bytes say") from error
 
 
-def check_length(line, place):
+def check_length(line, number, name):
     if len(line) > LINE:
-        raise UserError(f"{place}: longer than {LINE:,} bytes, the most that is read; if lines end in CR alone: "
-                        "tr '\\r' '\\n'")  # fmt: skip
+        raise UserError(f"{name}, line {number}: longer than {LINE:,} bytes, the most that is read; if lines end in CR "
+                        "alone: tr '\\r' '\\n'")  # fmt: skip
 
 
-def split_at_cr(lines, name, notes):
-    """`lines`; where a whole file is one, its parts that end in CR. Any other CR within a line becomes a space."""
-    told = False
-    for number, line in enumerate(lines, 1):
-        parts = line.split("\r")
-        if line.endswith("\n") or len(parts) < 3:
-            body = line.rstrip("\r\n")
-            if "\r" in body:
-                if not told:
-                    notes.append(
-                        f"{name}: carriage returns (CR) within lines are read as spaces, first in line {number}"
-                    )
-                told, line = True, body.replace("\r", " ") + "\n"
-            yield line
-            continue
-        notes.append(f"{name}: lines end in CR alone, as old spreadsheets write them")
-        yield from (part + "\n" for part in parts[:-1])
-        if parts[-1]:
-            yield parts[-1]
-
-
-def beside(name):
-    """Where a converted file may go."""
-    path = Path(name)
-    return path.with_name(f"{path.stem}.utf8{path.suffix}")
+def converted(name, encoding):
+    """The command that converts a file, or standard input, from an encoding to UTF-8."""
+    command, path = f"iconv -f {encoding} -t UTF-8", Path(name)
+    if not path.exists():
+        return f"pipe it through {command}"
+    return f"{command} {shlex.quote(str(path))} > {shlex.quote(str(path.with_name(f'{path.stem}.utf8{path.suffix}')))}"

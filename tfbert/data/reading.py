@@ -44,13 +44,9 @@ def read_lines(file, name, parts=1, notes=None):
 def value_in(row, column, place, flag=None):
     """What a row has in a column. flag: what names the column, for the error where there is none."""
     if column not in row:
-        raise UserError(no_column(row, column, place, flag))
+        known = ", ".join(map(str, row))[:200]
+        raise UserError(f"{place}: no column {column!r}, but {known}" + (f"; see {flag}" if flag else ""))
     return row[column]
-
-
-def no_column(row, column, place, flag=None):
-    known = ", ".join(map(str, row))[:200]
-    return f"{place}: no column {column!r}, but {known}" + (f"; see {flag}" if flag else "")
 
 
 def text_in(row, column, place, flag=None):
@@ -108,31 +104,22 @@ def lines_of(path, flag, notes):
 
 def reopened(path, flag, notes):
     """A function that gives the (place, line)s of a file anew; what is to be noted of them is noted once."""
-    return lambda: lines_of(path, flag, Once(notes))
-
-
-class Once:
-    """Takes notes for a list that may have them already."""
-
-    def __init__(self, notes):
-        self.notes = notes
-
-    def append(self, note):
-        if note not in self.notes:
-            self.notes.append(note)
+    told = iter([notes])
+    return lambda: lines_of(path, flag, next(told, []))
 
 
 def with_wanted(rows, columns, path, notes):
     """`rows` with the wanted columns under the names by which they are wanted, where only case or blanks differ."""
-    told = set()
+    taken = {}
     for place, row in rows:
+        known = len(taken)
         for column in columns:
-            if column in row:
-                continue
-            same = [name for name in row if str(name).strip().casefold() == column.strip().casefold()]
-            if len(same) == 1:
-                row[column] = row[same[0]]
-                if same[0] not in told and same[0].strip() != column.strip():
-                    notes.append(f"{path}: the column {same[0]!r} is taken for {column!r}")
-                told.add(same[0])
+            if column not in row:
+                same = [name for name in row if str(name).strip().casefold() == column.strip().casefold()]
+                if len(same) == 1:
+                    row[column] = row[same[0]]
+                    taken[same[0]] = column
+        if len(taken) > known:
+            names = ", ".join(f"{name!r} for {column!r}" for name, column in taken.items())
+            notes.append(f"{path}: columns of nearly the right names are taken: {names}")
         yield place, row

@@ -17,7 +17,8 @@ from tfbert.data.mirrors import ENCODER_MIRROR, IMDB_MIRROR, from_mirror, restor
 VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"]  # one is needed
 TOKENIZER_FILES = [*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
 MODEL_FILES = ["config.json", *TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json"]
-DATA_FILES = ["*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl", "*.txt", "README.md"]
+DATA_FILES = ["*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl", "*.csv.gz", "*.tsv.gz", "*.json.gz", "*.jsonl.gz",
+              "*.txt", "README.md"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def find_dataset(task, settings):
     if settings.data_dir:
         if settings.dataset_name:
             raise UserError("--data_dir and --dataset_name: give one of them")
-        folder = Path(settings.data_dir).expanduser()
+        folder = Path(os.path.expanduser(settings.data_dir))
         for name in task.files.values():
             if not Path(folder, name).exists():
                 raise UserError(f"--data_dir {folder}: no {name} in it; {task.name} needs {listed(task.files)}")

@@ -1,12 +1,12 @@
 """A task's texts and labels: read, checked, and parted into train, validation and test."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from tfbert.common.errors import UserError
-from tfbert.data.labels import check_labels, has_lists, look_like_scores, names_of, numbered, shares_of_labels
+from tfbert.data.labels import check_labels, has_lists, names_of, numbered, shares_of_labels
 from tfbert.data.tables import read_splits, read_unsupervised
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 
@@ -51,10 +51,7 @@ def load_splits(task, source, settings):
         notes.append("tested on the validation split, as there is no test split")
     elif task.is_own and "validation" in data and not settings.validation_file:
         notes.append("the validation split is left aside: the curves are of texts held out of train")
-    label_names = names_of(parts["train"], task, source)
-    if look_like_scores(label_names):
-        notes.append(f"the {len(label_names)} labels are numbers with fractions, like scores: each is a class of its "
-                     "own here; to predict low or high, cut them into a few classes first")  # fmt: skip
+    label_names = names_of(parts["train"], task, source, notes)
     files = {"train": source.name, test_name: settings.test_file, "held out": settings.validation_file}
     origins = {name: f"the {name} texts of {files[name] or source.name}" for name in parts}
     for name, part in parts.items():
@@ -77,7 +74,7 @@ def load_splits(task, source, settings):
         notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
     if shared := len(set(keys_of(test)) & set(keys_of(train))):
         notes.append(f"{shared:,} different {task.unit} stand in train and in test")
-    return Splits(train, held_out, test, label_names, notes, test_is_drawn=not test_name)
+    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), test_is_drawn=not test_name)
 
 
 def name_of_test(task, data, settings):
@@ -103,7 +100,6 @@ def load_texts(task, source, settings, notes):
     from datasets import concatenate_datasets
 
     data = read_splits(task, source, settings, notes, texts_only=True)
-    task = replace(task, label_columns=())
     wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
     if settings.unsupervised and "unsupervised" not in data:
         data = {**data, **read_unsupervised(task, source, settings, notes)}

@@ -7,10 +7,10 @@ from itertools import chain, islice
 from pathlib import Path
 
 from tfbert.common.errors import UserError, causes
-from tfbert.data.cells import class_number, is_blank, places_of_ones, settled, truth
+from tfbert.data.cells import class_number, is_blank, numbers_of, settled, truth
 from tfbert.data.opening import decoded, kind_of, opened
 from tfbert.data.parquet_rows import with_names
-from tfbert.data.reading import TABLES, no_column, read_published, read_rows, text_in, value_in
+from tfbert.data.reading import TABLES, read_published, read_rows, text_in, value_in
 
 LEFT_OUT = 10  # one row in so many may lack its text or label
 
@@ -58,17 +58,23 @@ def labelled_splits(tables, task, notes, texts_only):
     if "train" not in tables:
         names = ", ".join(map(str, tables))
         raise UserError(f"--dataset_name has the splits {names}, but no train split")
-    found = {}
-    for split, (place, rows) in tables.items():
-        if split == "train":
-            found["train"] = read_split(rows, task, place, notes, texts_only)
-        elif split in ("validation", "test"):
-            try:
-                found[split] = dataset_of(rows(), task, place, notes, texts_only)
-            except NoLabels:
-                notes.append(f"the {split} split has no labels: it is left aside")
-        elif split == "unsupervised" and texts_only:
-            found[split] = dataset_of(rows(), replace(task, label_columns=()), place, notes, texts_only)
+    place, rows = tables["train"]
+    bare = replace(task, label_columns=())
+    try:
+        found = {"train": dataset_of(rows(), task, place, notes, texts_only)}
+    except NoLabels:
+        if not texts_only:
+            raise
+        task, found = bare, {"train": dataset_of(rows(), bare, place, notes, texts_only)}
+    for split in sorted({"validation", "test"} & set(tables)):
+        place, rows = tables[split]
+        try:
+            found[split] = dataset_of(rows(), task, place, notes, texts_only)
+        except NoLabels:
+            notes.append(f"the {split} split has no labels: it is left aside")
+    if texts_only and "unsupervised" in tables:
+        place, rows = tables["unsupervised"]
+        found["unsupervised"] = dataset_of(rows(), bare, place, notes, texts_only)
     return found
 
 
@@ -94,7 +100,7 @@ def tables_of_folder(task, source, settings, notes):
         return {split: (f"data set {source.name}, {split}", partial(rows_of_files, paths))
                 for split, paths in files.items()}  # fmt: skip
     data = load_folder(source)
-    places = {split: f"data set {source.name}, {split}" for split in data}
+    places = {str(split): f"data set {source.name}, {split}" for split in data}
     return {split: (place, partial(rows_of, data[split], task, place)) for split, place in places.items()}
 
 
@@ -168,7 +174,7 @@ def dataset_of(rows, task, path, notes, texts_only=False):
 
     Raises NoLabels where no row has a label, UserError where a column is missing or many rows lack something.
     """
-    from datasets import Dataset
+    from datasets import Dataset, Features, Value
 
     places, texts, cells = [], [], []
     *flags, label_flag = ("--text_column", "--text_pair_column", "--label_column") if task.is_own else (None,) * 3
@@ -189,42 +195,48 @@ def dataset_of(rows, task, path, notes, texts_only=False):
     kept = without_gaps(texts, lacking, places, path, notes)
     places = [places[row] for row in kept]
     columns = dict(zip(task.text_columns, zip(*(texts[row] for row in kept))))
-    if not texts_only and task.label_columns:
+    columns = {name: (list(column), Value("string")) for name, column in columns.items()}
+    if not texts_only:
         table = zip(*(cells[row] for row in kept))
-        labels = [labels_of_cells(column, places, name, task, notes) for column, name in zip(table, task.label_columns)]
-        columns |= dict(zip(task.label_columns, labels))
-    return Dataset.from_dict({name: list(column) for name, column in columns.items()})
+        columns |= {name: labels_of(column, places, name, task, notes)
+                    for name, column in zip(task.label_columns, table)}  # fmt: skip
+    features = Features({name: kind for name, (_, kind) in columns.items()})
+    return Dataset.from_dict({name: column for name, (column, _) in columns.items()}, features)
+
+
+def no_column(row, column, place, flag):
+    """What value_in says where a row lacks a column."""
+    try:
+        value_in(row, column, place, flag)
+    except UserError as error:
+        return str(error)
 
 
 def without_gaps(texts, lacking, places, path, notes):
-    """The numbers of the rows that have a text and a label; a few that lack one are noted. UserError for more."""
-    gaps = [row for row, lacks in enumerate(lacking) if lacks or not all(text.strip() for text in texts[row])]
+    """The numbers of the rows that have texts and labels; UserError where more than one in LEFT_OUT has not."""
+    gaps = {row for row, each in enumerate(texts) if lacking[row] or not all(text.strip() for text in each)}
+    first = "; ".join(str(places[row]).removeprefix(f"{path}, ") for row in sorted(gaps)[:3])
     if len(gaps) * LEFT_OUT > len(places):
-        raise UserError(f"{len(gaps):,} of {len(places):,} rows have no text or no label, first {places[gaps[0]]}: "
+        raise UserError(f"{path}: {len(gaps):,} of {len(places):,} rows have no text or no label, first {first}: "
                         "drop or fill them")  # fmt: skip
     if gaps:
-        first = ", ".join(str(places[row]).removeprefix(f"{path}, ") for row in gaps[:3])
         notes.append(f"{path}: {len(gaps):,} of {len(places):,} rows have no text or no label and are left out: {first}"
-                     + " ..." * (len(gaps) > 3))  # fmt: skip
-    left_out = set(gaps)
-    return [row for row in range(len(places)) if row not in left_out]
+                     + " and so on" * (len(gaps) > 3))  # fmt: skip
+    return [row for row in range(len(places)) if row not in gaps]
 
 
-def labels_of_cells(values, places, column, task, notes):
-    """The labels of a column: numbers where the task says the classes or has several columns, else names."""
+def labels_of(cells, places, column, task, notes):
+    """(the labels of a column, their type) as `datasets` takes them."""
+    from datasets import ClassLabel, List, Value
+
     if len(task.label_columns) > 1:
-        return [truth(value, column, place) for value, place in zip(values, places)]
+        return [truth(value, column, place) for value, place in zip(cells, places)], Value("float64")
     if task.label_names:
         count = len(task.label_names)
-        return [class_number(value, column, place, count) for value, place in zip(values, places)]
-    labels = settled(values, places, column, task.label_separator, notes)
-    by_place = places_of_ones(labels)
-    if by_place is None:
-        return labels
-    ones, count = by_place
-    names = task.names_by_place or tuple(map(str, range(count)))
-    if len(names) != count:
-        raise UserError(f"--label_names has {len(names)} names, but the lists of {column} have {count} places")
-    more = "" if task.names_by_place else "; --label_names a,b,c names them"
-    notes.append(f"the lists of {column} are zeros and ones: a 1 says that the label of its place holds{more}")
-    return [[names[place] for place in row] for row in ones]
+        return [class_number(value, column, place, count) for value, place in zip(cells, places)], Value("int64")
+    labels = settled(cells, places, column, task.label_separator, notes)
+    several = isinstance(labels[0], list)
+    if numbers := numbers_of(labels, column, task.place_names, notes):
+        labels, names = numbers
+        return labels, List(ClassLabel(names=names)) if several else ClassLabel(names=names)
+    return labels, List(Value("string")) if several else Value("string")

@@ -27,8 +27,8 @@ class Task:
     text_columns: tuple = ("text",)  # one, or two for pairs of texts
     label_columns: tuple = ("label",)  # several, of zeros and ones, where several labels may hold
     label_separator: str | None = None  # between the labels of one cell, where several may hold
-    names_by_place: tuple = ()  # of labels, where a cell is a list of a zero or one for each
     label_names: dict = field(default_factory=dict)  # the data's names, in their order -> the names that users read
+    place_names: tuple = ()  # of labels that are numbers, or zeros and ones by place
     metric: str = "accuracy"  # of report.metrics.METRICS; where several labels may hold, it is f1_micro
     test_split: str = "test"  # "validation" where that of test has no labels
     test_share: float = 0.2  # of the texts, where there is no test split
@@ -150,11 +150,13 @@ def find_task(name):
 
 def chosen_task(settings):
     """The Task that the settings name, or the user's own where they name a file or columns."""
-    own = ("train_file", "text_column", "text_pair_column", "label_column", "label_separator", "label_names")
+    own = ("train_file", "text_column", "text_pair_column", "label_column", "label_separator")
     if not any(getattr(settings, name) for name in own):
         for name in ("validation_file", "test_file"):
             if getattr(settings, name):
                 raise UserError(f"--{name} goes with --train_file, which is missing")
+        if settings.label_names or settings.quoting != "auto":
+            raise UserError("--label_names and --quoting are for your own data: name a --train_file or columns")
         return find_task(settings.task_name)
     if settings.task_name != "imdb":
         raise UserError(f"--task_name {settings.task_name} brings its own data: leave out --train_file and columns")
@@ -172,6 +174,9 @@ def chosen_task(settings):
         raise UserError(f"--text_column, --text_pair_column and --label_column must differ: {', '.join(columns)}")
     if len(labels) > 1 and settings.label_separator:
         raise UserError("--label_separator goes with one --label_column")
+    names = tuple(name.strip() for name in (settings.label_names or "").split(",") if name.strip())
+    if names and (len(labels) > 1 or len(set(names)) < max(len(names), 2)):
+        raise UserError("--label_names needs two or more different names, with commas, and one --label_column")
     return Task(
         name="own",
         title=f"the texts of {Path(settings.train_file or settings.dataset_name).name}",
@@ -179,5 +184,5 @@ def chosen_task(settings):
         text_columns=(settings.text_column or "text", *pair),
         label_columns=labels,
         label_separator=settings.label_separator,
-        names_by_place=tuple(name.strip() for name in (settings.label_names or "").split(",") if name.strip()),
+        place_names=names,
     )

@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
+import json
 from pathlib import Path
 
-from tokenizers.models import WordPiece
+from tokenizers.models import Unigram, WordPiece
 
 from tfbert import __version__
 from tfbert.common.errors import UserError, one_line
@@ -52,6 +53,8 @@ class TextEncoder:
         self.truncation = truncation
         unknown = getattr(tokenizer.model, "unk_token", None)
         self.unknown = tokenizer.model.token_to_id(unknown) if unknown else None
+        if isinstance(tokenizer.model, Unigram):  # which keeps it to itself
+            self.unknown = json.loads(tokenizer.to_str())["model"]["unk_id"]
         if self.unknown is None and isinstance(tokenizer.model, WordPiece):
             raise UserError(f"the tokenizer has no entry for unknown words ({unknown}): not that of a BERT model")
         self.head_share = {"head": 1.0, "tail": 0.0, "head+tail": head_share}[truncation]

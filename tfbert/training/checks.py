@@ -99,18 +99,6 @@ def check_memory(settings, shape, device, tokens, most_texts):
             )
 
 
-def notes_on_tokens(train, encoder, name):
-    """What is to be said where the encoder's vocabulary lacks much of the texts to learn from. train: Examples.
-
-    Raises UserError where it lacks nearly all.
-    """
-    share = train.share_of(encoder.unknown, besides=len(encoder.prefix) + len(encoder.suffix))
-    multilingual = "--model_name_or_path distilbert-base-multilingual-cased knows 104 languages"
-    if share > 0.9:
-        raise UserError(f"{share:.0%} of the tokens of train are unknown to {name}: {multilingual}")
-    return [f"{share:.0%} of the tokens of train are unknown to {name}: {multilingual}"] if share >= 0.2 else []
-
-
 def notes_on_labels(count, texts):
     """What is to be said of many labels with few texts, a list of at most one sentence."""
     if count <= MANY or texts >= FEW * count:

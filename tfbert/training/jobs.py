@@ -18,6 +18,7 @@ from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import keys_of, load_splits
 from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
+from tfbert.data.vocabulary import known_in_words, unknown_share
 from tfbert.model import configs, scratch
 from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.training.checks import (
@@ -28,7 +29,6 @@ from tfbert.training.checks import (
     check_steps,
     check_team,
     notes_on_labels,
-    notes_on_tokens,
 )
 from tfbert.training.device import find_device
 from tfbert.training.outputs import results_paths
@@ -177,6 +177,8 @@ def new_job(settings, argv, stack):
             Examples.tokenized(splits.validation, text_encoder, "tokenizing validation", device.xla),
             Examples.tokenized(splits.test, text_encoder, "tokenizing test", device.xla),
         )  # fmt: skip
+    share = unknown_share(job.train, text_encoder)
+    unknown = None if share is None else known_in_words(share, encoder.name)
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
     check_metric(settings, job.several)
@@ -184,11 +186,12 @@ def new_job(settings, argv, stack):
         check_steps(settings, job.batches(settings.seed))
     evaluated = max(len(job.validation), len(job.test))
     check_memory(settings, shape, device, job.train.lengths.max(), evaluated)
-    splits.notes += notes_on_tokens(job.train, text_encoder, encoder.name)
     splits.notes += notes_on_labels(len(splits.label_names), len(job.train))
     if not task.is_own:
         job.config["tfbert"]["example"] = task.example
     describe(job)
+    if unknown:
+        say("Unknown", unknown)
     return job
 
 

@@ -15,6 +15,7 @@ from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import load_texts
 from tfbert.data.tasks import chosen_task
 from tfbert.data.tokenizing import TextEncoder
+from tfbert.data.vocabulary import known_in_words, unknown_share
 from tfbert.model import configs
 from tfbert.model.folders import ENCODER_FILES
 from tfbert.model.vocabulary import fitted_config, load_tokenizer
@@ -76,9 +77,12 @@ def new_job(settings, argv):
         raise UserError(f"the tokenizer in {encoder.folder} has no mask token: masked language modelling needs one")
     notes = []
     texts, held_out = load_texts(task, data, settings, notes)
-    for line in dict.fromkeys(notes):
-        say("Note", line)
-    batches, gaps = batches_of(texts, held_out, tokenizer, settings, device.xla)
+    for note in dict.fromkeys(notes):
+        say("Note", note)
+    text_encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
+    batches, gaps = batches_of(texts, held_out, text_encoder, tokenizer, settings, device.xla)
+    if (share := unknown_share(batches.examples, text_encoder)) is not None:
+        say("Unknown", known_in_words(share, encoder.name))
     check_steps(settings, batches)
     check_memory(settings, shape, device, batches.examples.lengths.max(), len(gaps.examples))
     say("Texts", f"{len(texts):,} in {len(batches.examples):,} pieces; {len(held_out):,} held out of train")
@@ -90,9 +94,8 @@ def new_job(settings, argv):
     return PretrainJob(settings, command, encoder, data, device, tokenizer, config, len(texts), batches, gaps, facts)
 
 
-def batches_of(texts, held_out, tokenizer, settings, xla):
+def batches_of(texts, held_out, encoder, tokenizer, settings, xla):
     """What is learnt from, and gaps in held-out texts, which stay the same: two MaskedBatches."""
-    encoder = TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length)
     train = Examples.chunked(texts, encoder, "tokenizing train", xla)
     validation = Examples.chunked(held_out, encoder, "tokenizing validation", xla)
     sizes = settings.per_device_train_batch_size, settings.max_seq_length, settings.seed, tokenizer

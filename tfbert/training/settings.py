@@ -33,7 +33,7 @@ class RunSettings:
     )
     dataset_name: str | None = what(None, "a folder or a Hub id; default: the task's data set on the Hub")
     data_dir: str | None = what(None, "a folder with the task's files as their authors publish them")
-    train_file: str | None = what(None, "your own data: a .csv, .tsv, .jsonl, .json or .parquet file")
+    train_file: str | None = what(None, "your own data: a .csv, .tsv, .jsonl, .json or .parquet file, also .gz")
     validation_file: str | None = what(None, "for the curves, in place of a part held out of train")
     test_file: str | None = what(None, "in place of a fifth of --train_file")
     text_column: str | None = what(None, "of your own data; default text")
@@ -42,8 +42,15 @@ class RunSettings:
         None, "of your own data; default label; several columns of zeros and ones with commas between them"
     )
     label_separator: str | None = what(None, "of your own data: what stands between the labels of one cell", blank=True)
-    label_names: str | None = what(None, "of your own data, where each label is a list of zeros and ones: a,b,c")
-    quoting: str = what("auto", "whether quotation marks in tables hold fields together: as they stand", QUOTINGS)
+    label_names: str | None = what(
+        None, "of your own data: the names, with commas, of labels that are 0, 1, 2 ..., or zeros and ones by place"
+    )
+    quoting: str = what(
+        "auto",
+        "of your own .csv or .tsv: quotation marks hold a field together, or are signs like others and each line is "
+        "a row; auto decides from the whole file, and says so",
+        choices=QUOTINGS,
+    )
     max_train_samples: int | None = what(None, "train on this many texts, drawn by --seed", at_least=8)
     validation_samples: int | None = what(None, "held out of train for the curves; default: 1 in 25", at_least=2)
     max_seq_length: int | None = what(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
