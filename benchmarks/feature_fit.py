@@ -111,7 +111,8 @@ def compared(vectors, labels, seed):
 def write(rows, names, rounds):
     command = command_of("benchmarks/feature_fit.py")
     lines = [
-        f"Medians of {rounds} {'rounds' if rounds > 1 else 'round'}, of 75% of the vectors, the grid search first; `{command}`",
+        f"Medians of {rounds} {'rounds' if rounds > 1 else 'round'}, of 75% of the vectors, the grid search first; "
+        f"`{command}`",
         "",
         "| | grid search, s | path of warm starts, s | ratio | cross-entropy | accuracy |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
