@@ -79,3 +79,15 @@ def test_attention_dropout_is_not_for_it():
 def test_without_a_gpu_it_is_not_used():
     if not tf.config.list_physical_devices("GPU"):
         assert not flash.flash_works(64)
+
+
+@pytest.mark.parametrize("wrong, works", [(0.0, True), (0.2, False)])
+def test_it_is_used_where_its_gradients_are_right(wrong, works, monkeypatch):
+    def stand_in(query, key, value, lengths, bias=None):
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) * D**-0.5)
+        return tf.matmul(weights, value + wrong)
+
+    monkeypatch.setattr(flash, "flash_attend", stand_in)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["one"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (9, 0)})
+    assert flash.flash_works.__wrapped__(D) == works

@@ -10,6 +10,7 @@ The kit's folder is that of this file. TINY=1 rehearses every stage on a CPU.
 """
 
 import argparse
+import gzip
 import hashlib
 import io
 import json
@@ -33,6 +34,7 @@ BASE, SMALL = {"layers": 12, "width": 768}, {"layers": 6, "width": 384}
 MPNET = {"encoder": "mpnet", "rate": 2e-5, "pooling": "mean", "epochs": 2, "batch": 32, "tokens": 512}
 MINILM = MPNET | {"encoder": "minilm", "rate": 7e-5}
 LONG = BASE | {"tokens": [512], "batches": [32]}
+NO_TRITON = "--xla_gpu_enable_triton_gemm=false"
 STAGES = {  # name: (seconds allowed, function, its arguments)
     "peak": (60, "peak", {}),
     "keras-base": (170, "keras_speed", LONG),
@@ -52,8 +54,10 @@ STAGES = {  # name: (seconds allowed, function, its arguments)
     "flash-check-short": (80, "flash_check", {"tokens": 96, "bias": False}),
     "flash-check-bias": (80, "flash_check", {"tokens": 512, "bias": True}),
     "keras-base-no-xla": (80, "keras_speed", LONG | {"xla": False}),
-    "flash-no-triton": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_enable_triton_gemm=false"}),
+    "flash-no-triton": (170, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "profile": True}),
     "flash-no-tuning": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_autotune_level=0"}),
+    "flash-cublaslt": (170, "keras_speed", LONG | {"flash": True, "flags": f"{NO_TRITON} --xla_gpu_enable_cublaslt=true"}),
+    "profile": (170, "keras_speed", LONG | {"flash": True, "rbg": True, "profile": True}),
 }
 TINY = os.environ.get("TINY")  # few steps, few reviews, a small model
 
@@ -400,7 +404,7 @@ def keras_speed(job):
     engine = keras.backend.backend()
     if job.get("flash") and engine == "jax":
         modeling.attend = jax_flash
-    if job.get("rbg"):
+    if job.get("rbg") and engine == "jax":
         hardware_dropout()
     for tokens, batch, size in cases(job):
         keras.utils.set_random_seed(0)
@@ -431,7 +435,33 @@ def keras_speed(job):
             emit({"stage": job["stage"], "engine": engine, "waits": waits, "tokens": tokens, "batch": batch, **size,
                   "xla": xla, "flash": flash, "rbg": bool(job.get("rbg")), "policy": policy, **pace.figures(size),
                   "memory_gb": keras_memory(), "losses": losses})  # fmt: skip
+        if job.get("profile"):
+            profile(f"{job['stage']}-{engine}", lambda: learn(model, data, 4, lambda logs: float(logs["loss"])))
         del model
+
+
+def profile(name, run):
+    """Leaves what the device did while `run` ran in OUT, for kernels.py, and the program that XLA made, if dumped."""
+    import keras
+
+    folder = KIT / f"profile-{name}"
+    if keras.backend.backend() == "jax":
+        import jax as profiler
+
+        profiler.profiler.start_trace(folder)
+    else:
+        from tensorflow.profiler import experimental as profiler
+
+        profiler.start(str(folder))
+    run()
+    profiler.profiler.stop_trace() if keras.backend.backend() == "jax" else profiler.stop()
+    found = [*folder.rglob("*.xplane.pb"), *sorted((KIT / "dump").glob("*after_optimizations.txt"), key=size_of)[-1:]]
+    for path in found:
+        (OUT / f"{name}{path.suffix}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+
+def size_of(path):
+    return path.stat().st_size
 
 
 def jax_flash(query, key, value, mask, keep=None, bias=None, flash=False):

@@ -22,7 +22,8 @@ from pack import HERE, download, lay, parts_folder
 
 WHEEL = "tensorflow==2.21.0"
 WHEELS = ["astunparse==1.6.3", "flatbuffers==25.12.19", "gast==0.7.0", "google_pasta==0.2.0", "opt_einsum==3.4.0",
-          "protobuf==7.36.2", "termcolor==3.3.0", "wrapt==2.5.2", "nvidia-cuda-runtime-cu12==12.8.90"]  # fmt: skip
+          "protobuf==7.36.2", "termcolor==3.3.0", "wrapt==2.5.2", "nvidia-cuda-runtime-cu12==12.8.90",
+          "nvidia-cuda-cupti-cu12==12.8.90"]  # fmt: skip
 KEPT_CAPABILITY = 90
 LEFT_OUT = ("tensorflow/include/", "tensorflow/xla_aot_runtime_src/",
             "tensorflow/THIRD_PARTY_NOTICES.txt",

@@ -19,7 +19,7 @@ link() {
     done
     echo "$1: not found"
 }
-ln -sf "$PWD/tf/nvidia/cuda_runtime/lib/libcudart.so.12" links/
+ln -sf "$PWD"/tf/nvidia/cuda_{runtime/lib/libcudart,cupti/lib/libcupti}.so.12 links/
 for name in cublas.so.12 cublasLt.so.12 cufft.so.11 cusolver.so.11 cusparse.so.12 cudnn.so.9 nccl.so.2; do
     link "lib$name" "lib${name%%.*}"
 done

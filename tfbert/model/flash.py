@@ -105,27 +105,26 @@ def flash_works(head_size):
     details = tf.config.experimental.get_device_details(gpus[0])
     if details.get("compute_capability", (0, 0)) < (8, 0):
         return False
-    with tf.init_scope():
-        inputs = tf.unstack(tf.cast(tf.random.stateless_normal((4, 2, 2, 64, head_size), (0, 0)), "bfloat16"))
+    inputs = tf.unstack(tf.cast(tf.random.stateless_normal((4, 2, 2, 64, head_size), (0, 0)), "bfloat16"))
 
-        def both(attention):
-            *inner, upstream = inputs
-            with tf.GradientTape() as tape:
-                tape.watch(inner)
-                output = attention(*inner)
-            return [output, *tape.gradient(output, inner, upstream)]
+    def both(attention):
+        *inner, upstream = inputs
+        with tf.GradientTape() as tape:
+            tape.watch(inner)
+            output = attention(*inner)
+        return [output, *tape.gradient(output, inner, upstream)]
 
-        def plain(query, key, value):
-            weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) * head_size**-0.5)
-            return tf.matmul(weights, value)
+    def plain(query, key, value):
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) * head_size**-0.5)
+        return tf.matmul(weights, value)
 
-        def flash(query, key, value):
-            return flash_attend(query, key, value, tf.constant([64, 64]))
+    def flash(query, key, value):
+        return flash_attend(query, key, value, tf.constant([64, 64]))
 
-        try:
-            found = tf.function(lambda: both(flash), jit_compile=True, autograph=False)()
-        except (tf.errors.OpError, AttributeError, ImportError):
-            return False
-        differences = [tf.norm(tf.cast(one - other, "float32")) / tf.norm(tf.cast(other, "float32"))
-                       for one, other in zip(found, both(plain))]  # fmt: skip
-        return float(tf.reduce_max(differences)) < 0.05
+    try:
+        found = tf.function(lambda: both(flash), jit_compile=True, autograph=False)()
+    except (tf.errors.OpError, AttributeError, ImportError):
+        return False
+    differences = [tf.norm(tf.cast(one - other, "float32")) / tf.norm(tf.cast(other, "float32"))
+                   for one, other in zip(found, both(plain))]  # fmt: skip
+    return float(tf.reduce_max(differences)) < 0.05
