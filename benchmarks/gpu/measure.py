@@ -56,7 +56,17 @@ STAGES = {  # name: (seconds allowed, function, its arguments)
     "keras-base-no-xla": (80, "keras_speed", LONG | {"xla": False}),
     "flash-no-triton": (170, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "profile": True}),
     "flash-no-tuning": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_autotune_level=0"}),
-    "flash-cublaslt": (170, "keras_speed", LONG | {"flash": True, "flags": f"{NO_TRITON} --xla_gpu_enable_cublaslt=true"}),
+    "flash-one-chain": (120, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "one_chain": True}),
+    "flash-no-graphs": (
+        120,
+        "keras_speed",
+        LONG | {"flash": True, "flags": f"{NO_TRITON} --xla_gpu_enable_command_buffer="},
+    ),
+    "flash-float16": (120, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "policy": "mixed_float16"}),
+    "flash-batches": (120, "keras_speed", LONG | {"batches": [8, 128], "flash": True, "flags": NO_TRITON}),
+    "small": (150, "keras_speed", SMALL | {"tokens": [512, 256], "batches": [32], "flash": True, "flags": NO_TRITON}),
+    "base-256": (100, "keras_speed", BASE | {"tokens": [256], "batches": [32], "flash": True, "flags": NO_TRITON}),
+    "mpnet-no-triton": (300, "tune", MPNET | {"seeds": [42], "flags": NO_TRITON}),
     "profile": (170, "keras_speed", LONG | {"flash": True, "rbg": True, "profile": True}),
 }
 TINY = os.environ.get("TINY")  # few steps, few reviews, a small model
@@ -347,7 +357,7 @@ def keras_device(job):
 
     print(device.in_words, keras.__version__, keras.backend.backend(), flush=True)
     xla = job.get("xla", device.xla or keras.backend.backend() == "jax")
-    return "mixed_bfloat16" if not TINY else device.policy, xla
+    return job.get("policy", "mixed_bfloat16" if not TINY else device.policy), xla
 
 
 def keras_memory():
@@ -375,7 +385,7 @@ def learn(model, data, steps, step_done, waits=False):
 
     if keras.backend.backend() == "tensorflow":
         model.optimizer.build(model.trainable_variables)
-        step = graph_of_step(model, signature(data))
+        step = model.__dict__.setdefault("graph", graph_of_step(model, signature(data)))
         for _, batch in zip(range(steps), feed(data, 0)):
             step_done(step(batch))
         return
@@ -406,6 +416,8 @@ def keras_speed(job):
         modeling.attend = jax_flash
     if job.get("rbg") and engine == "jax":
         hardware_dropout()
+    if job.get("one_chain"):
+        modeling.add_and_normalize = one_chain()
     for tokens, batch, size in cases(job):
         keras.utils.set_random_seed(0)
         keras.config.set_dtype_policy(policy)
@@ -436,32 +448,41 @@ def keras_speed(job):
                   "xla": xla, "flash": flash, "rbg": bool(job.get("rbg")), "policy": policy, **pace.figures(size),
                   "memory_gb": keras_memory(), "losses": losses})  # fmt: skip
         if job.get("profile"):
-            profile(f"{job['stage']}-{engine}", lambda: learn(model, data, 4, lambda logs: float(logs["loss"])))
+            profile(f"{job['stage']}-{engine}", model, data)
         del model
 
 
-def profile(name, run):
-    """Leaves what the device did while `run` ran in OUT, for kernels.py, and the program that XLA made, if dumped."""
+def profile(name, model, data):
+    """Leaves what the device did in four steps in OUT, for kernels.py."""
     import keras
 
     folder = KIT / f"profile-{name}"
     if keras.backend.backend() == "jax":
-        import jax as profiler
-
-        profiler.profiler.start_trace(folder)
+        from jax.profiler import start_trace as start
+        from jax.profiler import stop_trace as stop
     else:
-        from tensorflow.profiler import experimental as profiler
-
-        profiler.start(str(folder))
-    run()
-    profiler.profiler.stop_trace() if keras.backend.backend() == "jax" else profiler.stop()
-    found = [*folder.rglob("*.xplane.pb"), *sorted((KIT / "dump").glob("*after_optimizations.txt"), key=size_of)[-1:]]
-    for path in found:
-        (OUT / f"{name}{path.suffix}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        from tensorflow.profiler.experimental import start, stop
+    start(str(folder))
+    learn(model, data, 4, lambda logs: float(logs["loss"]))
+    stop()
+    for path in folder.rglob("*.xplane.pb"):
+        (OUT / f"{name}.pb.gz").write_bytes(gzip.compress(path.read_bytes()))
 
 
-def size_of(path):
-    return path.stat().st_size
+def one_chain():
+    """In place of fused.add_and_normalize: sum and norm as one chain, whose gradient the tape finds."""
+    from keras import ops
+
+    from tfbert.model import fused
+    from tfbert.model.dropout import keep_factors
+
+    @fused.fused
+    def chain(x, residual, gamma, beta, epsilon, seed, rate):
+        wide = ops.cast(x, "float32") * keep_factors(ops.shape(x), seed, rate, "float32")
+        unit, _ = fused.standardized(wide + ops.cast(residual, "float32"), epsilon)
+        return ops.cast(unit * gamma + beta, x.dtype)
+
+    return chain
 
 
 def jax_flash(query, key, value, mask, keep=None, bias=None, flash=False):

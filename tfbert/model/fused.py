@@ -5,27 +5,34 @@ its gradient cost as much time as half of the matrix products of a block. XLA ma
 multiplies matrices at half of the speed of TensorFlow's own kernels. So only the chains go through XLA.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import keras
 from keras import ops
 
+from tfbert.model.dropout import keep_factors
 from tfbert.model.flash import flash_attend, flash_can_attend
 
 
-def fused(function):
+def fused(function, gradient=None):
     """Compiles a function of tensors, and its gradient, with XLA, where the TensorFlow backend can.
 
-    The gradient computes what it needs anew from the inputs: nothing but these is kept until then.
+    The gradient computes what it needs anew from the inputs: nothing but these is kept until then. gradient: a function
+    from inputs and upstream to the inputs' gradients, where a formula is shorter than what the tape finds.
     """
     if keras.backend.backend() != "tensorflow":
         return function  # JAX compiles the whole step
     import tensorflow as tf
+    from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
     forward = tf.function(function, jit_compile=True, autograph=False)
 
     @tf.function(jit_compile=True, autograph=False)
     def backward(inputs, upstream):
+        # where XLA compiles the whole step, it would keep what both ways need, in float32, for the way back
+        inputs = xla_optimization_barrier(inputs)
+        if gradient:
+            return gradient(*inputs, upstream)
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = function(*inputs)
@@ -63,13 +70,41 @@ def gelu(x):
     return ops.cast(0.5 * wide * (1 + ops.erf(wide * 0.5**0.5)), x.dtype)
 
 
+def add_and_normalize(x, residual, gamma, beta, epsilon, seed=None, rate=0.0):
+    """LayerNorm of dropout(x) + residual (Ba et al. 2016, arXiv:1607.06450), in float32; shapes (T, D) and (D,).
+
+    seed: of dropout.keep_factors, or None for no dropout.
+    """
+    total = x + residual if seed is None else drop_and_add(x, residual, seed, rate)
+    return normalize(total, gamma, beta, epsilon)
+
+
 @fused
-def add_and_normalize(x, residual, gamma, beta, epsilon):
-    """LayerNorm of x + residual (Ba et al. 2016, arXiv:1607.06450), in float32; shapes (T, D) and (D,)."""
-    wide = ops.cast(x, "float32") + ops.cast(residual, "float32")
+def drop_and_add(x, residual, seed, rate):
+    wide = ops.cast(x, "float32") * keep_factors(ops.shape(x), seed, rate, "float32")
+    return ops.cast(wide + ops.cast(residual, "float32"), x.dtype)
+
+
+def standardized(x, epsilon):
+    """x with mean 0 and variance 1 in each row, float32, and what it was multiplied by."""
+    wide = ops.cast(x, "float32")
     centred = wide - ops.mean(wide, axis=-1, keepdims=True)
-    variance = ops.mean(centred * centred, axis=-1, keepdims=True)
-    return ops.cast(centred * ops.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
+    scale = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+    return centred * scale, scale
+
+
+def normalize_gradient(x, gamma, beta, epsilon, upstream):
+    unit, scale = standardized(x, epsilon)
+    wide = ops.cast(upstream, "float32")
+    of_unit = wide * gamma
+    along = ops.mean(of_unit * unit, axis=-1, keepdims=True)
+    of_x = scale * (of_unit - ops.mean(of_unit, axis=-1, keepdims=True) - unit * along)
+    return ops.cast(of_x, x.dtype), ops.sum(wide * unit, axis=0), ops.sum(wide, axis=0), None
+
+
+@partial(fused, gradient=normalize_gradient)
+def normalize(x, gamma, beta, epsilon):
+    return ops.cast(standardized(x, epsilon)[0] * gamma + beta, x.dtype)
 
 
 def attend(query, key, value, mask, keep=None, bias=None, flash=False):

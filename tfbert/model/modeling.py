@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from tfbert.model.configs import ModelConfig
+from tfbert.model.dropout import Dropout, keep_factors
 from tfbert.model.fused import add_and_normalize, attend, gelu
 
 ACTIVATIONS = {
@@ -40,7 +41,7 @@ class Embeddings(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm")
-        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.project = dense(config, config.hidden_size, "project") if config.embedding_size else None
 
     def build(self, input_shape):
@@ -113,19 +114,21 @@ class RelativePositionBias(keras.layers.Layer):
 
 
 class AddAndNormalize(keras.layers.Layer):
-    """LayerNorm of a sum: x + residual, float (T, D)."""
+    """LayerNorm of a sum: dropout(x) + residual, float (T, D)."""
 
-    def __init__(self, epsilon, **kwargs):
+    def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = config.layer_norm_eps
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def build(self, input_shape):
         self.gamma = self.add_weight(name="gamma", shape=input_shape[-1:], initializer="ones", autocast=False)
         self.beta = self.add_weight(name="beta", shape=input_shape[-1:], initializer="zeros", autocast=False)
         super().build(input_shape)
 
-    def call(self, x, residual):
-        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon)
+    def call(self, x, residual, training=False):
+        seed = self.dropout.seed(training)
+        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon, seed, self.dropout.rate)
 
 
 class SelfAttention(keras.layers.Layer):
@@ -137,7 +140,7 @@ class SelfAttention(keras.layers.Layer):
         self.head_size = config.hidden_size // config.num_attention_heads
         self.qkv = dense(config, 3 * config.hidden_size, "qkv")  # query, key and value in one product
         self.output_dense = dense(config, config.hidden_size, "output")
-        self.dropout = keras.layers.Dropout(config.attention_probs_dropout_prob)
+        self.dropout = Dropout(config.attention_probs_dropout_prob)
         self.flash = False  # whether training may use cuDNN's attention (flash.py); step.py says so
 
     def build(self, input_shape):
@@ -153,9 +156,10 @@ class SelfAttention(keras.layers.Layer):
         batch, _, _, length = ops.shape(mask)
         qkv = ops.reshape(self.qkv(x), (batch, length, 3, self.heads, self.head_size))
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)  # (B, H, S, D/H)
-        keep = None
-        if training and self.dropout.rate:
-            keep = self.dropout(ops.ones((batch, self.heads, length, length), self.compute_dtype), training=True)
+        seed, keep = self.dropout.seed(training), None
+        if seed is not None:
+            shape = (batch, self.heads, length, length)
+            keep = keep_factors(shape, seed, self.dropout.rate, self.compute_dtype)
         context = attend(query, key, value, mask, keep, bias, self.flash)
         context = ops.transpose(context, (0, 2, 1, 3))
         return self.output_dense(ops.reshape(context, ops.shape(x)))
@@ -168,11 +172,10 @@ class Block(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.attention = SelfAttention(config, name="attention")
-        self.attention_norm = AddAndNormalize(config.layer_norm_eps, name="attention_norm")
+        self.attention_norm = AddAndNormalize(config, name="attention_norm")
         self.intermediate = dense(config, config.intermediate_size, "intermediate", ACTIVATIONS[config.hidden_act])
         self.output_dense = dense(config, config.hidden_size, "output")
-        self.output_norm = AddAndNormalize(config.layer_norm_eps, name="output_norm")
-        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+        self.output_norm = AddAndNormalize(config, name="output_norm")
 
     def build(self, input_shape):
         for layer in (self.attention, self.attention_norm, self.intermediate, self.output_norm):
@@ -182,9 +185,9 @@ class Block(keras.layers.Layer):
 
     def call(self, x, mask, bias=None, training=False):
         attended = self.attention(x, mask, bias, training=training)
-        x = self.attention_norm(self.dropout(attended, training=training), x)
+        x = self.attention_norm(attended, x, training=training)
         transformed = self.output_dense(self.intermediate(x))
-        return self.output_norm(self.dropout(transformed, training=training), x)
+        return self.output_norm(transformed, x, training=training)
 
 
 class Encoder(keras.layers.Layer):
@@ -237,7 +240,7 @@ class SequenceClassifier(keras.Model):
         if config.pooling == "pooler":
             activation = ACTIVATIONS[config.pooler_act]
             self.pooler = dense(config, config.hidden_size, "pooler", activation, dtype="float32")
-        self.dropout = keras.layers.Dropout(config.classifier_dropout, dtype="float32")
+        self.dropout = Dropout(config.classifier_dropout, dtype="float32")
         self.classifier = dense(config, config.num_labels, "classifier", dtype="float32")
 
     def build(self, input_shape=None):
