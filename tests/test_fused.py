@@ -82,5 +82,5 @@ def test_half_precision_rounds_only_results(name, dtype):
     output = tf.function(function)(*rounded)
     exact = plain(*[tf.cast(each, "float32") for each in rounded])
     assert output.dtype == dtype
-    tolerance = {"bfloat16": 2**-8, "float16": 2**-11}[dtype] * (4 if "attend" in name else 1.1)  # of three roundings
-    np.testing.assert_allclose(tf.cast(output, "float32"), exact, rtol=tolerance, atol=tolerance / 4)
+    tolerance = {"bfloat16": 2**-8, "float16": 2**-11}[dtype] * (4 if "attend" in name else 2.5)  # of up to three
+    np.testing.assert_allclose(tf.cast(output, "float32"), exact, rtol=tolerance, atol=tolerance / 2)

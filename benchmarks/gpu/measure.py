@@ -56,7 +56,6 @@ STAGES = {  # name: (seconds allowed, function, its arguments)
     "keras-base-no-xla": (80, "keras_speed", LONG | {"xla": False}),
     "flash-no-triton": (170, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "profile": True}),
     "flash-no-tuning": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_autotune_level=0"}),
-    "flash-one-chain": (120, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "one_chain": True}),
     "flash-no-graphs": (
         120,
         "keras_speed",
@@ -416,8 +415,6 @@ def keras_speed(job):
         modeling.attend = jax_flash
     if job.get("rbg") and engine == "jax":
         hardware_dropout()
-    if job.get("one_chain"):
-        modeling.add_and_normalize = one_chain()
     for tokens, batch, size in cases(job):
         keras.utils.set_random_seed(0)
         keras.config.set_dtype_policy(policy)
@@ -467,22 +464,6 @@ def profile(name, model, data):
     stop()
     for path in folder.rglob("*.xplane.pb"):
         (OUT / f"{name}.pb.gz").write_bytes(gzip.compress(path.read_bytes()))
-
-
-def one_chain():
-    """In place of fused.add_and_normalize: sum and norm as one chain, whose gradient the tape finds."""
-    from keras import ops
-
-    from tfbert.model import fused
-    from tfbert.model.dropout import keep_factors
-
-    @fused.fused
-    def chain(x, residual, gamma, beta, epsilon, seed, rate):
-        wide = ops.cast(x, "float32") * keep_factors(ops.shape(x), seed, rate, "float32")
-        unit, _ = fused.standardized(wide + ops.cast(residual, "float32"), epsilon)
-        return ops.cast(unit * gamma + beta, x.dtype)
-
-    return chain
 
 
 def jax_flash(query, key, value, mask, keep=None, bias=None, flash=False):

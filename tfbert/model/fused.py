@@ -5,7 +5,7 @@ its gradient cost as much time as half of the matrix products of a block. XLA ma
 multiplies matrices at half of the speed of TensorFlow's own kernels. So only the chains go through XLA.
 """
 
-from functools import cache, partial
+from functools import cache
 
 import keras
 from keras import ops
@@ -17,34 +17,34 @@ from tfbert.model.flash import flash_attend, flash_can_attend
 def fused(function, gradient=None):
     """Compiles a function of tensors, and its gradient, with XLA, where the TensorFlow backend can.
 
-    The gradient computes what it needs anew from the inputs: nothing but these is kept until then. gradient: a function
-    from inputs and upstream to the inputs' gradients, where a formula is shorter than what the tape finds.
+    The gradient computes what it needs anew from the inputs: nothing but these is kept until then. gradient: where a
+    formula is shorter than what the tape finds, a function from the inputs, what `function` returns beside its output,
+    and upstream, to the inputs' gradients.
     """
     if keras.backend.backend() != "tensorflow":
-        return function  # JAX compiles the whole step
+        return function if gradient is None else lambda *inputs: function(*inputs)[0]  # JAX compiles the whole step
     import tensorflow as tf
-    from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
-    forward = tf.function(function, jit_compile=True, autograph=False)
-
-    @tf.function(jit_compile=True, autograph=False)
-    def backward(inputs, upstream):
-        # where XLA compiles the whole step, it would keep what both ways need, in float32, for the way back
-        inputs = xla_optimization_barrier(inputs)
-        if gradient:
-            return gradient(*inputs, upstream)
+    def by_tape(inputs, kept, upstream):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = function(*inputs)
         return tape.gradient(outputs, inputs, upstream)
 
+    def with_kept(*inputs):
+        return function(*inputs) if gradient else (function(*inputs),)
+
+    forward = tf.function(with_kept, jit_compile=True, autograph=False)
+    backward = tf.function(gradient or by_tape, jit_compile=True, autograph=False)
+
     @tf.custom_gradient
     def differentiable(*inputs):
-        return forward(*inputs), lambda upstream: backward(inputs, upstream)
+        output, *kept = forward(*inputs)
+        return output, lambda upstream: backward(inputs, kept, upstream)
 
     def call(*inputs):
         if tf.executing_eagerly() or not xla_works():  # eagerly every length would compile anew
-            return function(*inputs)
+            return with_kept(*inputs)[0]
         return differentiable(*map(tf.convert_to_tensor, inputs))
 
     return call
@@ -70,41 +70,53 @@ def gelu(x):
     return ops.cast(0.5 * wide * (1 + ops.erf(wide * 0.5**0.5)), x.dtype)
 
 
-def add_and_normalize(x, residual, gamma, beta, epsilon, seed=None, rate=0.0):
-    """LayerNorm of dropout(x) + residual (Ba et al. 2016, arXiv:1607.06450), in float32; shapes (T, D) and (D,).
+def stored(*tensors):
+    """The same. On a GPU, XLA writes them to memory once, in the type that they have.
 
-    seed: of dropout.keep_factors, or None for no dropout.
+    Where it compiles the whole step, it would else compute each anew for all who use it, in float32, from tensors in
+    float32: of BERT-base's step, LayerNorm took 7 of 36 ms that way (benchmarks/results/gpu.md). Within `fused` only.
     """
-    total = x + residual if seed is None else drop_and_add(x, residual, seed, rate)
-    return normalize(total, gamma, beta, epsilon)
+    if keras.backend.backend() != "tensorflow":
+        return tensors
+    import tensorflow as tf
+    from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
+
+    if tf.executing_eagerly() or not xla_works() or not tf.config.list_physical_devices("GPU"):
+        return tensors
+    return xla_optimization_barrier(tensors)
 
 
-@fused
-def drop_and_add(x, residual, seed, rate):
-    wide = ops.cast(x, "float32") * keep_factors(ops.shape(x), seed, rate, "float32")
-    return ops.cast(wide + ops.cast(residual, "float32"), x.dtype)
+def normalized_sum(x, residual, gamma, beta, epsilon, *dropout):
+    total = ops.cast(dropped(x, *dropout) + ops.cast(residual, "float32"), x.dtype)
+    (total,) = stored(total)
+    wide = ops.cast(total, "float32")
+    (mean,) = stored(ops.mean(wide, axis=-1, keepdims=True))
+    (scale,) = stored(ops.rsqrt(ops.mean((wide - mean) ** 2, axis=-1, keepdims=True) + epsilon))
+    (output,) = stored(ops.cast((wide - mean) * scale * gamma + beta, x.dtype))
+    return output, total, mean, scale
 
 
-def standardized(x, epsilon):
-    """x with mean 0 and variance 1 in each row, float32, and what it was multiplied by."""
-    wide = ops.cast(x, "float32")
-    centred = wide - ops.mean(wide, axis=-1, keepdims=True)
-    scale = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
-    return centred * scale, scale
-
-
-def normalize_gradient(x, gamma, beta, epsilon, upstream):
-    unit, scale = standardized(x, epsilon)
-    wide = ops.cast(upstream, "float32")
+def gradient_of_normalized_sum(inputs, kept, upstream):
+    _, _, gamma, _, _, *dropout = inputs
+    total, mean, scale = kept
+    (upstream,) = stored(upstream)
+    unit, wide = (ops.cast(total, "float32") - mean) * scale, ops.cast(upstream, "float32")
     of_unit = wide * gamma
-    along = ops.mean(of_unit * unit, axis=-1, keepdims=True)
-    of_x = scale * (of_unit - ops.mean(of_unit, axis=-1, keepdims=True) - unit * along)
-    return ops.cast(of_x, x.dtype), ops.sum(wide * unit, axis=0), ops.sum(wide, axis=0), None
+    average, along = stored(*(ops.mean(each, axis=-1, keepdims=True) for each in (of_unit, of_unit * unit)))
+    (of_total,) = stored(ops.cast(scale * (of_unit - average - unit * along), total.dtype))
+    of_x = ops.cast(dropped(of_total, *dropout), total.dtype)
+    return of_x, of_total, ops.sum(wide * unit, axis=0), ops.sum(wide, axis=0), None, *(None for _ in dropout)
 
 
-@partial(fused, gradient=normalize_gradient)
-def normalize(x, gamma, beta, epsilon):
-    return ops.cast(standardized(x, epsilon)[0] * gamma + beta, x.dtype)
+def dropped(x, seed=None, rate=0.0):
+    """In float32. Dropout is linear: its gradient is itself."""
+    wide = ops.cast(x, "float32")
+    return wide if seed is None else wide * keep_factors(ops.shape(x), seed, rate, "float32")
+
+
+# LayerNorm of dropout(x) + residual (Ba et al. 2016, arXiv:1607.06450), in float32, of x and residual (T, D), gamma and
+# beta (D,), epsilon, and, where there is dropout, the seed and rate of keep_factors.
+add_and_normalize = fused(normalized_sum, gradient_of_normalized_sum)
 
 
 def attend(query, key, value, mask, keep=None, bias=None, flash=False):

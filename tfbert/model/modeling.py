@@ -128,7 +128,8 @@ class AddAndNormalize(keras.layers.Layer):
 
     def call(self, x, residual, training=False):
         seed = self.dropout.seed(training)
-        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon, seed, self.dropout.rate)
+        dropout = () if seed is None else (seed, self.dropout.rate)
+        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon, *dropout)
 
 
 class SelfAttention(keras.layers.Layer):
