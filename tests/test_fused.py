@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tfbert.model import fused
+from tfbert.model.dropout import keep_factors
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles everything anyway")
@@ -59,6 +60,13 @@ CASES = {
     ),
 }
 
+SEED = tf.constant([3, 4])
+CASES["normalize with dropout"] = (
+    lambda *inputs: fused.add_and_normalize(*inputs, 1e-12, SEED, 0.25),
+    lambda x, *others: plain_normalize(x * keep_factors(x.shape, SEED, 0.25, "float32"), *others),
+    CASES["normalize"][2],
+)
+
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("name", CASES)
@@ -84,3 +92,23 @@ def test_half_precision_rounds_only_results(name, dtype):
     assert output.dtype == dtype
     tolerance = {"bfloat16": 2**-8, "float16": 2**-11}[dtype] * (4 if "attend" in name else 2.5)  # of up to three
     np.testing.assert_allclose(tf.cast(output, "float32"), exact, rtol=tolerance, atol=tolerance / 2)
+
+
+def test_what_a_gpu_stores_changes_nothing(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["one"])
+    function = fused.fused(fused.normalized_sum, fused.gradient_of_normalized_sum)
+    inputs = [*CASES["normalize"][2], 1e-12, SEED, 0.25]
+
+    def step(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs[:4])
+            output = function(*inputs)
+        return output, tape.gradient(output, inputs[:4])
+
+    compiled = tf.function(step, jit_compile=True, autograph=False)
+    assert compiled.experimental_get_compiler_ir(*inputs)(stage="hlo").count(" opt-barrier(") >= 6
+    output, gradients = compiled(*inputs)
+    expected, wanted = value_and_gradients(CASES["normalize with dropout"][1], inputs[:4], tf.ones_like(output))
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    for one, other in zip(gradients, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

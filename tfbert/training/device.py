@@ -51,6 +51,8 @@ def find_device(precision="auto", xla="auto", cluster=THIS_MACHINE):
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
+        if gpus:
+            compile_without_triton()
         team = join(cluster, [f"GPU:{number}" for number in range(len(gpus))])
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         names = [detail.get("device_name", "GPU") for detail in details]
@@ -82,6 +84,14 @@ def find_device(precision="auto", xla="auto", cluster=THIS_MACHINE):
         hint=None if names else idle_gpu_hint(),
         team=team,
     )
+
+
+def compile_without_triton():
+    """Has XLA take cuBLAS's products only, before it compiles anything: trying Triton's beside them takes half of its
+    time, and the step is no faster (benchmarks/results/gpu.md).
+    """
+    if "xla_gpu_enable_triton_gemm" not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_enable_triton_gemm=false".strip()
 
 
 def idle_gpu_hint():
