@@ -118,7 +118,7 @@ def test_names_that_no_font_has_become_numbers_and_a_note(monkeypatch, font_sett
     notes = []
     assert plots.drawable(["joy", "\u5feb\u4e50", "\U0001e900"], notes) == ["joy", "label 1", "label 2"]
     (note,) = notes
-    assert "of 2 labels' names" in note and "by their numbers in config.json" in note
+    assert "that 2 of the labels' names have" in note and "by their numbers in config.json" in note
     assert "install Noto Sans and Noto Sans CJK" in note and "apt install fonts-noto-core fonts-noto-cjk" in note
 
 

@@ -30,15 +30,15 @@ def read_texts(path, text_column, pair_column=None, quoting="auto", notes=None):
 
 
 def read_lines(file, name, parts=1, notes=None):
-    """Yields (place, texts) of the lines of a binary file that are not blank. parts: texts in a line."""
+    """Yields (place, texts) of the lines of a binary file, empty texts for a blank one. parts: texts in a line."""
     for place, line in decoded(file, name, [] if notes is None else notes):
-        if line.strip():
-            texts = tuple(line.rstrip("\r\n").split("\t")) if parts > 1 else (line.rstrip("\r\n"),)
-            if len(texts) != parts:
-                raise UserError(f"{place}: this model labels pairs of texts: two, with a tab between them")
-            for text in texts:
-                check_size(text, place)
-            yield place, texts
+        line = line.rstrip("\r\n")
+        texts = tuple(line.split("\t")) if parts > 1 and line.strip() else (line,) * parts
+        if len(texts) != parts:
+            raise UserError(f"{place}: this model labels pairs of texts: two, with a tab between them")
+        for text in texts:
+            check_size(text, place)
+        yield place, texts
 
 
 def value_in(row, column, place, flag=None):

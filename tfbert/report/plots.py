@@ -60,8 +60,9 @@ def drawable(label_names, notes):
     names = [short(name) for name in label_names]
     if missing := choose_fonts(names):
         without = [place for place, name in enumerate(names) if missing & set(name)]
-        notes.append(f"no font here has the signs {''.join(sorted(missing)[:5])} of {len(without)} labels' names: "
-                     "the pictures name them by their numbers in config.json; "
+        signs = "".join(sorted(missing)[:5])
+        notes.append(f"no font here has the signs {signs} that {len(without)} of the labels' names have: the "
+                     "pictures name them by their numbers in config.json; "
                      f"install {font_to_install(missing)} before the next run")  # fmt: skip
         for place in without:
             names[place] = f"label {place}"
