@@ -277,3 +277,22 @@ def test_lists_of_shares_are_refused(tmp_path):
                             for n in range(40)))  # fmt: skip
     with pytest.raises(UserError, match="shares are not learnt here"):
         load(train_file=str(path))
+
+
+def test_a_test_split_whose_labels_are_all_minus_one_is_left_aside(tmp_path):
+    write(tmp_path / "train.csv", numbered(["0", "1"] * 30))
+    write(tmp_path / "test.csv", numbered(["-1"] * 30))
+    splits = load(dataset_name=str(tmp_path), text_column="text", label_column="label")
+    assert splits.notes[0] == "the test split has no labels: it is left aside" and splits.test_is_drawn
+
+
+def test_minus_one_is_a_label_where_training_texts_have_it(tmp_path):
+    write(tmp_path / "train.csv", numbered(["-1", "1"] * 30))
+    write(tmp_path / "test.csv", numbered(["-1"] * 29 + ["1"]))
+    splits = load(dataset_name=str(tmp_path), text_column="text", label_column="label")
+    assert splits.label_names == ["-1", "1"] and len(splits.test) == 30
+
+
+def test_label_names_without_a_name_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--label_names needs two or more"):
+        load(train_file=write(tmp_path / "own.tsv", numbered(["0", "1"] * 30)), label_names=",,")

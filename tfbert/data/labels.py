@@ -54,7 +54,8 @@ def names_of(dataset, task, source, notes):
         return [task.label_names.get(name, name) for name in classes.names]
     if task.label_names:
         if "int" not in getattr(feature, "dtype", ""):
-            raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
+            raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...; of your own data, "
+                            "name the columns: --text_column text --label_column label")  # fmt: skip
         return list(task.label_names.values())
     found = {label for labels in labels_of(dataset) for label in labels}
     if len(found) > max(2, len(dataset) // 2):
