@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -239,3 +240,59 @@ def test_ctrl_c_while_data_are_read_or_tokenized_is_one_line(where, tmp_path, ca
     monkeypatch.setattr(where, interrupted)
     assert run(lambda: train.main(arguments(tmp_path, numbered(["a", "b"] * 30)))) == 130
     assert capsys.readouterr().err.endswith("\nInterrupted.\n")
+
+
+@pytest.mark.parametrize(
+    "labels, note",
+    [
+        (["Yes", "yes", "no"], "the labels 'Yes', 'yes' of label differ in case or signs only"),
+        (["caf\u00e9", "cafe\u0301", "tea"], "differ in case or signs only"),
+        (["yes", "yes\u200b", "no"], r"'yes\\u200b'"),
+        (["1.0", "2.0", "nan"], "'nan' is learnt as a label of label.*leave the cell empty"),
+        (["{'joy': 1, 'fear': 0}", "{'joy': 0, 'fear': 1}"], "is learnt as the name of one label"),
+        (["[joy, fear]", "[joy]"], r"'\[joy, fear\]' is learnt as the name of one label"),
+        (["joy|fear", "joy"], r"'joy\|fear' is learnt as one label.*--label_separator '\|'"),
+        ([f"{n / 2:.1f}".replace(".", ",") for n in range(8)], "look like scores"),
+    ],
+)
+def test_labels_that_may_not_be_meant_are_said(tmp_path, labels, note):
+    splits = load(train_file=write(tmp_path / "own.tsv", numbered(labels * 12)))
+    assert len(splits.label_names) == len(labels) and re.search(note, splits.notes[0])
+
+
+@pytest.mark.parametrize("labels", [["yes", "no"], ["-1", "0", "+1"], ["1.0", "1.5"], ["Food, drink", "Cars, bikes"]])
+def test_ordinary_labels_raise_no_doubt(tmp_path, labels):
+    splits = load(train_file=write(tmp_path / "own.tsv", numbered(labels * 20)))
+    assert len(splits.notes) == 1 and "kept for testing" in splits.notes[0]
+
+
+def test_a_set_written_as_text_is_a_list(tmp_path):
+    splits = load(train_file=write(tmp_path / "own.tsv", numbered(["{'joy'}", "{'joy', 'fear'}"] * 20)))
+    assert splits.label_names == ["fear", "joy"]
+
+
+def test_lists_of_shares_are_refused(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps({"text": f"film {n}", "label": [0.25, 0.75][:: n % 2 * 2 - 1]}) + "\n"
+                            for n in range(40)))  # fmt: skip
+    with pytest.raises(UserError, match="shares are not learnt here"):
+        load(train_file=str(path))
+
+
+def test_a_test_split_whose_labels_are_all_minus_one_is_left_aside(tmp_path):
+    write(tmp_path / "train.csv", numbered(["0", "1"] * 30))
+    write(tmp_path / "test.csv", numbered(["-1"] * 30))
+    splits = load(dataset_name=str(tmp_path), text_column="text", label_column="label")
+    assert splits.notes[0] == "the test split has no labels: it is left aside" and splits.test_is_drawn
+
+
+def test_minus_one_is_a_label_where_training_texts_have_it(tmp_path):
+    write(tmp_path / "train.csv", numbered(["-1", "1"] * 30))
+    write(tmp_path / "test.csv", numbered(["-1"] * 29 + ["1"]))
+    splits = load(dataset_name=str(tmp_path), text_column="text", label_column="label")
+    assert splits.label_names == ["-1", "1"] and len(splits.test) == 30
+
+
+def test_label_names_without_a_name_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--label_names needs two or more"):
+        load(train_file=write(tmp_path / "own.tsv", numbered(["0", "1"] * 30)), label_names=",,")

@@ -11,6 +11,7 @@ import pytest
 from conftest import FIXTURES
 from safetensors.numpy import load_file, save_file
 
+from tfbert.common.console import hushed
 from tfbert.common.errors import UserError
 from tfbert.inference.predicting import Predictor
 from tfbert.model.configs import model_config, read_config
@@ -329,3 +330,31 @@ def test_names_in_an_onnx_graph_that_are_no_text_are_one_line(onnx_model, capsys
     with pytest.raises(UserError, match="cannot read .*model.onnx"):
         Predictor(onnx_model)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("load", [Predictor, lambda folder: load_tokenizer(folder, 16, read_config(folder))])
+def test_what_rust_prints_of_a_panic_is_not_shown(tiny_bert, capfd, load):
+    damaged_map = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    change_tokenizer(tiny_bert, lambda value: value.update(normalizer=damaged_map))
+    with pytest.raises(UserError, match="cannot read the tokenizer.*Cannot parse precompiled_charsmap"):
+        load(tiny_bert)
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_what_is_printed_while_nothing_fails_is_shown_afterwards(capfd):
+    with hushed():
+        os.write(2, b"a note\n")
+        assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "a note\n"
+
+
+def test_two_labels_of_one_name_are_refused(tiny_bert):
+    change_config(tiny_bert, id2label={"0": "good", "1": "good"})
+    with pytest.raises(UserError, match="two labels the same name"):
+        Predictor(tiny_bert)
+
+
+def test_a_tokenizer_without_special_tokens_is_refused(tiny_bert):
+    change_tokenizer(tiny_bert, lambda value: value.update(post_processor=None))
+    with pytest.raises(UserError, match="adds no special tokens"):
+        Predictor(tiny_bert)

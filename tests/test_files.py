@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,6 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
+from tfbert.common.errors import UserError
 from tfbert.common.files import exchange, finish_replacement, replace_entries, replaced_file, replaced_folder, write_csv
 
 
@@ -141,4 +144,46 @@ def test_what_a_killed_replacement_had_laid_aside_comes_back(tmp_path):
     fill(tmp_path / ".output.saving" / ".replaced", model="old", config="old")
     finish_replacement(folder, owned={"config", "model"})
     assert contents(folder) == {"config": "old", "model": "new", "notes": "mine"}
+    assert os.listdir(tmp_path) == ["output"]
+
+
+def test_a_users_file_that_cannot_be_moved_stays_where_it_is(tmp_path, monkeypatch):
+    folder = tmp_path / "output"
+    folder.mkdir()
+    for name in ("model", "aa", "notes", "zz"):
+        (folder / name).write_text("old")
+    rename = os.rename
+
+    def immutable(source, target):
+        if source.name == "notes":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", immutable)
+    with replaced_folder(folder, owned={"model"}) as staged:
+        (staged / "model").write_text("new")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "model": "new", "aa": "old", "notes": "old", "zz": "old"
+    }  # fmt: skip
+    assert os.listdir(tmp_path) == ["output"]
+
+
+def test_what_was_replaced_and_cannot_be_removed_is_named_and_refused_the_next_time(tmp_path, monkeypatch, capsys):
+    folder, rmtree = tmp_path / "output", shutil.rmtree
+    folder.mkdir()
+    (folder / "model").write_text("old")
+
+    def immutable(path, *more, **named):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(shutil, "rmtree", immutable)
+    with replaced_folder(folder, owned={"model"}) as staged:
+        (staged / "model").write_text("new")
+    assert (folder / "model").read_text() == "new"
+    assert ".output.saving/ holds what was replaced, and cannot be removed" in capsys.readouterr().err
+    with pytest.raises(UserError, match="output.saving is left of an earlier run"), replaced_folder(folder):
+        pass
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with replaced_folder(folder):
+        pass
     assert os.listdir(tmp_path) == ["output"]

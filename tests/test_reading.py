@@ -1,5 +1,6 @@
 """Files as they are found: delimiters, quotation marks, line ends, encodings, packed, JSON in any form."""
 
+import bz2
 import errno
 import gzip
 import io
@@ -132,6 +133,15 @@ def test_backslashes_before_quotation_marks_escape_them(tmp_path):
             r"line 3: not UTF-8.*iconv -f cp1252 -t UTF-8 \S*a.csv > \S*a.utf8.csv",
         ),
         ("a.csv", table().encode("utf-16-le"), "line 1: a NUL byte.*iconv -f UTF-16LE"),
+        (
+            "a.csv.gz",
+            gzip.compress("text,label\nlästig,c\n".encode("cp1252")),
+            r"gzip -dc \S*a.csv.gz \| iconv -f cp1252 -t UTF-8 > \S*a.utf8.csv",
+        ),
+        ("a.csv", bz2.compress(b"text"), "is packed: unpack it with bzip2 -d"),
+        ("a.csv.gz", gzip.compress(gzip.compress(b"text")), "is packed twice"),
+        ("a.jsonl", '{"text": "a", "text": "b"}', "line 1: not JSON .the key 'text' stands twice"),
+        ("a.json", '[{"text": "a", "text": "b"}]', "the key 'text' stands twice"),
         ("a.csv", b"\xff\xfea\x00b", "not UTF-16 text"),
         ("a.xlsx", b"PK\x03\x04\xff", "a.xlsx is a spreadsheet: in its program, save it as CSV UTF-8"),
         ("a.csv", b"PK\x03\x04\xff\xff", "a zip archive, or a spreadsheet.*save it as CSV UTF-8"),
@@ -222,3 +232,32 @@ def test_deep_metadata_in_a_parquet_file_is_left_aside(tmp_path):
         pyarrow.table({"text": ["a"]}).replace_schema_metadata({"huggingface": deep}), tmp_path / "a.parquet"
     )
     assert [row for _, row in read_rows(tmp_path / "a.parquet", "--file", ("text",), "auto", [])] == [{"text": "a"}]
+
+
+def test_the_columns_names_within_the_rows_are_no_row(tmp_path):
+    rows, notes = read(tmp_path / "a.csv", table() + table() + "\ufeff" + table())
+    assert rows == ROWS * 3 and notes == [": the columns' names stand again in line 14 and 1 more, which is no row"]
+
+
+@pytest.mark.parametrize("header", ["\ufeff\ufefftext{}label", "text{}\u200blabel"])
+def test_signs_that_nobody_sees_do_not_count_in_names(tmp_path, header):
+    assert read(tmp_path / "a.csv", table(header=header))[0] == ROWS
+
+
+def test_two_columns_of_one_name_are_told_apart(tmp_path):
+    from pyarrow import Table, array, parquet
+
+    column = array(["a", "b"])
+    path = tmp_path / "a.parquet"
+    parquet.write_table(Table.from_arrays([column] * 3, names=["text", "label", "text"]), path)
+    rows = [row for _, row in read_rows(path, "--file", [], "auto", [])]
+    assert rows[1] == {"text (1)": "b", "label": "b", "text (3)": "b"}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.txt"])
+def test_empty_lines_without_end_are_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(opening, "EMPTY", 50)
+    path = tmp_path / name
+    path.write_text("text,label\n" + "\n" * 40 + 'a,b\n"' + "\n" * 60 if "sv" in name else "\n" * 60)
+    with pytest.raises(UserError, match="more than 50 empty lines"):
+        list(read_texts(path, "text"))

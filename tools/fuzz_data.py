@@ -148,7 +148,11 @@ def outcome(path, settings):
 def work(numbers, seed, folder, pipe):
     """Reads one damaged file after another, in a process of its own, and sends (number, outcome) of each."""
     files = corpus()
-    for _ in map(outcome, [write(folder, "a.csv", files["a.csv"])], [made(0, seed, files)[2] | {"label_names": None}]):
+    for _ in map(
+        outcome,
+        [write(folder, "a.csv", files["a.csv"])],
+        [{"quoting": "auto", "label_separator": None, "label_names": None}],
+    ):
         in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY,) * 2)
     for number in numbers:

@@ -1,10 +1,13 @@
 """What a person reads in the terminal while a job begins and ends."""
 
 import contextlib
+import os
 import shutil
 import sys
+import tempfile
 import textwrap
 from functools import cache
+from threading import RLock
 
 from tfbert.common.text import printable
 
@@ -21,6 +24,30 @@ def note(text):
     with contextlib.suppress(OSError):  # where standard error is full, the answers still count
         shown = printable(text).replace("\n", "\\n")
         print(f"note: {shown}", file=sys.stderr, flush=True)
+
+
+HUSHED = RLock()  # standard error belongs to all threads
+
+
+@contextlib.contextmanager
+def hushed():
+    """A context whose standard error is shown afterwards, but not where it raises: Rust prints its panics there."""
+    with HUSHED, contextlib.ExitStack() as stack:
+        try:
+            kept = stack.enter_context(tempfile.TemporaryFile())
+            shown = os.dup(2)
+        except OSError:  # standard error is closed, or no disk takes a file
+            yield
+            return
+        stack.callback(os.close, shown)
+        try:
+            os.dup2(kept.fileno(), 2)
+            yield
+        finally:
+            os.dup2(shown, 2)
+        kept.seek(0)
+        with contextlib.suppress(OSError):
+            os.write(2, kept.read())
 
 
 note_once = cache(note)  # where a folder is looked at more than once

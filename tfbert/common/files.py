@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tfbert.common.console import note
 from tfbert.common.errors import UserError
 
 ASIDE = ".replaced"  # where replace_entries lays what it replaces
@@ -64,7 +65,7 @@ def replaced_folder(folder, owned=None):
         yield staged
         if not folder.exists():
             os.rename(staged, folder)
-        elif mounted or not exchange(staged, folder):
+        elif mounted or not swapped(staged, folder, owned):
             replace_entries(staged, folder, owned)
     finally:
         discard(staged, folder, owned)
@@ -108,6 +109,8 @@ def finish_replacement(folder, owned):
     folder = Path(folder).resolve()
     for staged in (folder / ".saving", beside(folder)):
         discard(staged, folder, owned)
+        if staged.exists():
+            raise UserError(f"{staged} is left of an earlier run: see to it that it can be removed, and remove it")
 
 
 def discard(staged, folder, owned):
@@ -121,7 +124,33 @@ def discard(staged, folder, owned):
     for entry in [*(aside.iterdir() if aside.exists() else ()), *own]:
         if folder.exists() and not (folder / entry.name).exists():
             os.rename(entry, folder / entry.name)
-    shutil.rmtree(staged)
+    try:
+        shutil.rmtree(staged)
+    except OSError as error:
+        note(f"{staged}/ holds what was replaced, and cannot be removed ({error.strerror})")
+
+
+def swapped(staged, folder, owned):
+    """Exchanges the two; a user's own files stay in `folder`. False, and all is as before, where that cannot be."""
+    own = [name for name in os.listdir(folder) if owned and name not in owned and not (staged / name).exists()]
+    if not moved(own, folder, staged):
+        return False
+    if not exchange(staged, folder):
+        moved(own, staged, folder)
+        return False
+    return True
+
+
+def moved(names, source, target):
+    """Moves entries from one folder to another. False, and none is moved, where one cannot be."""
+    for place, name in enumerate(names):
+        try:
+            os.rename(source / name, target / name)
+        except OSError:
+            for before in names[:place]:
+                os.rename(target / before, source / before)
+            return False
+    return True
 
 
 def is_mount(folder):

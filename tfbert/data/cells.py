@@ -80,7 +80,7 @@ def settled(values, places, column, separator, notes):
 def lists_as_text(values, places, column):
     """Lists in place of cells that all are lists as JSON or Python write them; None where none is."""
     cells = [(value, place) for value, place in zip(values, places) if isinstance(value, str) and value.strip()]
-    read = {value: list_in(value) for value, _ in cells if value.lstrip()[0] in "[(" and len(value) <= LIST}
+    read = {value: list_in(value) for value, _ in cells if value.lstrip()[0] in "[({" and len(value) <= LIST}
     for value, place in cells:
         if value in read and NUMPY.fullmatch(value.strip()):
             raise UserError(f"{place}: {column} is {value[:60]!r}, a list without commas, as NumPy prints it: write "
@@ -102,7 +102,7 @@ def list_in(text):
             value = read(text.strip())
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
-        return list(value) if isinstance(value, (list, tuple)) else None
+        return list(value) if isinstance(value, (list, tuple, set)) else None
     return None
 
 

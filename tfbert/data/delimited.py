@@ -10,6 +10,7 @@ from tfbert.common.errors import UserError
 QUOTINGS = ("auto", "minimal", "none")
 FIELD = 10_000_000  # characters of one, at most
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+INVISIBLE = "\ufeff\u200b"  # a second mark of UTF-8, and a space of no width
 CR = re.compile(r"\r(?![\r\n]|\Z)")
 EXCEL = re.compile(r'"?sep=([^\w"]|\t)"?\s*', re.IGNORECASE)
 
@@ -67,17 +68,28 @@ def read_table(lines, path, delimiter, columns, quoting, notes, header=()):
     dialect = dialect_of(text, path, plain, quoting if quotes else "none", notes)
     rows = numbered_rows(text(), dialect, skipped, path)
     written = list(header) or next(rows)[1]
-    names = [name.strip() for name in written]
+    names = [name.strip().strip(INVISIBLE).strip() for name in written]
     if names != written or plain.spaces and not header:
         notes.append(f"{path}: blanks beside the columns' names do not count")
-    counts = Counter(names)
-    names = [f"{name} ({n})" if counts[name] > 1 else name for n, name in enumerate(names, 1)]
+    names, heads = distinct(names), []
     for number, row in rows:
         place = f"{path}, line {number}"
+        if not header and len(row) > 1 and [row[0].lstrip("\ufeff"), *row[1:]] == written:
+            heads.append(number)
+            continue
         if len(row) > len(names):
             raise UserError(f"{place}: {len(row)} fields, more than the {len(names)} columns {', '.join(names)[:200]}; "
                             "a field that holds the delimiter stands in quotes")  # fmt: skip
         yield place, dict(zip(names, row + [None] * (len(names) - len(row))))
+    if heads:
+        notes.append(f"{path}: the columns' names stand again in line {heads[0]}"
+                     + f" and {len(heads) - 1} more" * (len(heads) > 1) + ", which is no row")  # fmt: skip
+
+
+def distinct(names):
+    """`names` with the place of each that stands there twice: a (1), a (2)."""
+    counts = Counter(names)
+    return [f"{name} ({place})" if counts[name] > 1 else name for place, name in enumerate(names, 1)]
 
 
 def numbered_rows(text, dialect, skipped, path):

@@ -34,7 +34,7 @@ def stands_in_lines(first, columns):
 def read_lines_of_json(lines):
     for place, line in lines:
         try:
-            yield place, as_row(json.loads(line))
+            yield place, as_row(json.loads(line, object_pairs_hook=object_of))
         except (ValueError, RecursionError) as error:
             raise UserError(f"{place}: not JSON ({error})") from None
 
@@ -60,7 +60,7 @@ def read_whole(lines, path, columns, notes):
 
 def values_in(text, places):
     """Yields the JSON values that stand in a text one after another. places: of its lines."""
-    decode, end = json.JSONDecoder().raw_decode, 0
+    decode, end = json.JSONDecoder(object_pairs_hook=object_of).raw_decode, 0
     while end < len(text):
         start = re.compile(r"\s*").match(text, end).end()
         try:
@@ -87,6 +87,15 @@ def nested_rows(value, columns):
         if all(list(each) == keys for each in value.values()):
             return [{name: each[key] for name, each in value.items()} for key in keys], "the columns of its keys"
     return None
+
+
+def object_of(pairs):
+    """The dict of an object's pairs. Raises ValueError where a key stands there twice, as one value would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {max(keys, key=keys.count)!r} stands twice in one object")
+    return found
 
 
 def as_row(value):

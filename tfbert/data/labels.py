@@ -1,20 +1,48 @@
 """The labels of a `datasets.Dataset`: their names, their numbers, their shares, and what is wrong with them."""
 
 import re
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 
 import numpy as np
 
 from tfbert.common.errors import UserError
 
 SCORES = 6  # different numbers with fractions that look like scores rather than names
+NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(e[+-]?\d+)?", re.IGNORECASE)
+LACKS = {"nan", "na", "n/a", "null", "none", "<na>", "-", "?"}  # as programs write a cell that is empty
+WRAPPED = re.compile(r"\w*[\[({].*[,:].*[\])}]", re.DOTALL)
 CUT = "for classes, cut them first, as pandas.cut(scores, 3, labels=['low', 'middle', 'high']) does"
 
 
 def looks_like_scores(labels):
     """Whether so many labels are numbers, some of them with a fraction."""
-    number = re.compile(r"[+-]?\d*\.?\d+(e[+-]?\d+)?", re.IGNORECASE)
-    return len(labels) >= SCORES and any("." in label for label in labels) and all(map(number.fullmatch, labels))
+    broken = any("." in label or "," in label for label in labels)
+    return len(labels) >= SCORES and broken and all(map(NUMBER.fullmatch, labels))
+
+
+def doubts(labels, column):
+    """Yields what is to be said of label names that may not be what their author meant."""
+    alike = defaultdict(list)
+    for label in sorted(labels):
+        alike["".join(sign for sign in unicodedata.normalize("NFKC", label.casefold()) if sign.isalnum())
+              or label].append(label)  # fmt: skip
+    for several in [each for each in alike.values() if len(each) > 1 and not all(map(NUMBER.fullmatch, each))][:3]:
+        yield (f"the labels {', '.join(map(ascii, several[:3]))} of {column} differ in case or signs only, "
+               "and each is learnt as one of its own: write them alike if they are the same")  # fmt: skip
+    lacks = sorted(label for label in labels if label.casefold() in LACKS)
+    if lacks and len(labels) > len(lacks):
+        yield f"{lacks[0]!r} is learnt as a label of {column}: where it means that there is none, leave the cell empty"
+    if odd := sorted(label for label in labels if WRAPPED.fullmatch(label)):
+        yield (f"{odd[0][:60]!r} is learnt as the name of one label of {column}: where it stands for several, write "
+               "a list as JSON does, or the names with a sign between them, and --label_separator")  # fmt: skip
+    for sign in ",;|":
+        parts = Counter(part.strip() for label in labels for part in label.split(sign) if part.strip())
+        joined = sorted(label for label in labels if any(parts[part.strip()] > 1 for part in label.split(sign)
+                                                         if sign in label))  # fmt: skip
+        if joined and not all(map(NUMBER.fullmatch, labels)) and not odd:
+            yield (f"{joined[0][:60]!r} is learnt as one label of {column}: "
+                   f"where it names several, --label_separator '{sign}' parts them")  # fmt: skip
 
 
 def names_of(dataset, task, source, notes):
@@ -26,7 +54,8 @@ def names_of(dataset, task, source, notes):
         return [task.label_names.get(name, name) for name in classes.names]
     if task.label_names:
         if "int" not in getattr(feature, "dtype", ""):
-            raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...")
+            raise UserError(f"data set {source.name}: the labels must be class numbers, 0, 1, ...; of your own data, "
+                            "name the columns: --text_column text --label_column label")  # fmt: skip
         return list(task.label_names.values())
     found = {label for labels in labels_of(dataset) for label in labels}
     if len(found) > max(2, len(dataset) // 2):
@@ -36,9 +65,13 @@ def names_of(dataset, task, source, notes):
             + f" They look like scores: {CUT}"
             * looks_like_scores(found)
         )
+    if has_lists(dataset) and any("." in label for label in found) and all(map(NUMBER.fullmatch, found)):
+        raise UserError(f"data set {source.name}: the lists of {task.label_columns[0]} hold numbers such as "
+                        f"{max(found, key=len)}: shares are not learnt here; write 0 and 1 by place")  # fmt: skip
     if looks_like_scores(found):
         notes.append(f"the {len(found):,} labels of {task.label_columns[0]} look like scores, and each is learnt as a "
                      f"name, not as a number: {CUT}")  # fmt: skip
+    notes += doubts(found, task.label_columns[0])
     numbers = all(label.isdecimal() and len(label) < 20 for label in found)
     return sorted(found, key=(lambda label: (int(label), label)) if numbers else str)
 

@@ -14,12 +14,17 @@ from pathlib import Path
 from tfbert.common.errors import UserError
 
 LINE = 1 << 26  # bytes of one, at most
+EMPTY = 1_000_000  # lines without a sign, one after another, at most: a small .gz holds millions
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 AS_CSV = "a spreadsheet: in its program, save it as CSV UTF-8"
 FOREIGN = {
     b"PK\x03\x04": f"a zip archive, or {AS_CSV}",
     b"\xd0\xcf\x11\xe0": AS_CSV,
     b"PAR1": "a Parquet file: let its name end in .parquet",
+    b"\x1f\x8b": "packed twice: unpack it once with gzip -d",
+    b"BZh": "packed: unpack it with bzip2 -d",
+    b"\xfd7zXZ": "packed: unpack it with xz -d",
+    b"(\xb5/\xfd": "packed: unpack it with zstd -d",
 }
 
 
@@ -62,11 +67,15 @@ def decoded(file, name, notes):
         lines = (part + "\n" for part in first.split("\r") if part)
     elif first:
         lines = chain([first], lines)
+    empty = 0
     for number, line in enumerate(lines, 1):
         place = f"{name}, line {number}"
         if "\0" in line:
             raise UserError(f"{place}: a NUL byte, so this is no text file; if it is UTF-16: "
                             f"{converted(name, 'UTF-16LE')}")  # fmt: skip
+        empty = 0 if line.strip() else empty + 1
+        if empty > EMPTY:
+            raise UserError(f"{place}: more than {EMPTY:,} empty lines, one after another: is this the right file?")
         yield place, line
 
 
@@ -107,4 +116,8 @@ def converted(name, encoding):
     command, path = f"iconv -f {encoding} -t UTF-8", Path(name)
     if not path.exists():
         return f"pipe it through {command}"
-    return f"{command} {shlex.quote(str(path))} > {shlex.quote(str(path.with_name(f'{path.stem}.utf8{path.suffix}')))}"
+    packed = path.suffix.lower() == ".gz"
+    bare = path.with_suffix("") if packed else path
+    new = shlex.quote(str(bare.with_name(f"{bare.stem}.utf8{bare.suffix}")))
+    old = shlex.quote(str(path))
+    return f"gzip -dc {old} | {command} > {new}" if packed else f"{command} {old} > {new}"

@@ -3,6 +3,7 @@
 import json
 
 from tfbert.common.errors import UserError
+from tfbert.data.delimited import distinct
 
 ROWS = 1024  # in memory at a time
 
@@ -14,7 +15,8 @@ def read_parquet(file, path):
     try:
         table = parquet.ParquetFile(file)
         names = class_names(table.schema_arrow)
-        rows = (row for part in table.iter_batches(ROWS) for row in part.to_pylist())
+        columns = distinct(table.schema_arrow.names)
+        rows = (row for part in table.iter_batches(ROWS) for row in part.rename_columns(columns).to_pylist())
         for number, row in enumerate(rows, 1):
             yield f"{path}, row {number}", with_names(row, names)
     except (ArrowException, OSError, ValueError, OverflowError, KeyError) as error:

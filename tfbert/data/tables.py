@@ -70,12 +70,23 @@ def labelled_splits(tables, task, notes, texts_only):
         place, rows = tables[split]
         try:
             found[split] = dataset_of(rows(), task, place, notes, texts_only)
+            if not texts_only and names_in_column(found[split], task) == {"-1"} != names_in_column(
+                found["train"], task
+            ):
+                del found[split]
+                raise NoLabels
         except NoLabels:
             notes.append(f"the {split} split has no labels: it is left aside")
     if texts_only and "unsupervised" in tables:
         place, rows = tables["unsupervised"]
         found["unsupervised"] = dataset_of(rows(), bare, place, notes, texts_only)
     return found
+
+
+def names_in_column(dataset, task):
+    """The different labels of a split, where they are names or numbers in one column."""
+    labels = dataset[task.label_columns[0]][:]
+    return set(labels) if isinstance(labels[0], str) else set()
 
 
 def tables_of_folder(task, source, settings, notes):

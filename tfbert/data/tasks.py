@@ -175,7 +175,7 @@ def chosen_task(settings):
     if len(labels) > 1 and settings.label_separator:
         raise UserError("--label_separator goes with one --label_column")
     names = tuple(name.strip() for name in (settings.label_names or "").split(",") if name.strip())
-    if names and (len(labels) > 1 or len(set(names)) < max(len(names), 2)):
+    if settings.label_names and (len(labels) > 1 or len(set(names)) < max(len(names), 2)):
         raise UserError("--label_names needs two or more different names, with commas, and one --label_column")
     return Task(
         name="own",

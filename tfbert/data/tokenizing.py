@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers.models import Unigram, WordPiece
 
 from tfbert import __version__
+from tfbert.common.console import hushed
 from tfbert.common.errors import UserError, one_line
 from tfbert.common.inputs import must_be_regular
 
@@ -31,7 +32,7 @@ def tokenizer_trouble(place):
 
 def highest_id(tokenizer, place):
     """The highest id that a tokenizers.Tokenizer gives. Raises UserError where it has no entries."""
-    with tokenizer_trouble(place):
+    with tokenizer_trouble(place), hushed():
         vocabulary = tokenizer.get_vocab()
         if not vocabulary:
             raise UserError(f"the tokenizer in {place} has no entries")
@@ -59,6 +60,8 @@ class TextEncoder:
             raise UserError(f"the tokenizer has no entry for unknown words ({unknown}): not that of a BERT model")
         self.head_share = {"head": 1.0, "tail": 0.0, "head+tail": head_share}[truncation]
         special = tokenizer.encode("").ids  # [CLS] [SEP]
+        if not special:
+            raise UserError("the tokenizer adds no special tokens such as [CLS] and [SEP]: not that of a BERT model")
         self.prefix, self.suffix = special[: len(special) // 2], special[len(special) // 2 :]
         pair = tokenizer.encode("", "")  # [CLS] [SEP] [SEP]; RoBERTa's has two between the texts
         self.middle = pair.ids[len(self.prefix) : len(pair.ids) - len(self.suffix)]
@@ -75,7 +78,7 @@ class TextEncoder:
         if not path.exists():
             raise UserError(f"{folder} holds no tokenizer.json")
         must_be_regular(path)
-        with tokenizer_trouble(path):
+        with tokenizer_trouble(path), hushed():
             return cls(Tokenizer.from_file(str(path)), max_seq_length, truncation, head_share)
 
     def __call__(self, texts, others=None):

@@ -150,7 +150,9 @@ def labels_of(id2label, config, source):
         isinstance(id2label, dict) and sorted(map(str, id2label)) == sorted(map(str, range(len(id2label)))),
         f"{source}: id2label must name the labels 0, 1, ...",
     )
-    return {int(number): str(id2label[number]) for number in sorted(id2label, key=int)}
+    names = {int(number): str(id2label[number]) for number in sorted(id2label, key=int)}
+    must(len(set(names.values())) == len(names), f"{source}: id2label gives two labels the same name: rename one")
+    return names
 
 
 def check(result, config, source):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers.models import WordPiece
 
-from tfbert.common.console import note_once
+from tfbert.common.console import hushed, note_once
 from tfbert.common.errors import UserError
 from tfbert.common.inputs import must_be_regular
 from tfbert.data.sources import TOKENIZER_FILES, VOCABULARIES
@@ -32,7 +32,7 @@ def load_tokenizer(folder, max_seq_length, config, do_lower_case=None):
     says = [name for name in ("tokenizer.json", "tokenizer_config.json") if Path(folder, name).exists()]
     if do_lower_case and (says or not vocabulary.exists()):
         raise UserError(f"--do_lower_case is for a folder with vocab.txt alone; in {folder}, {says[0]} says it")
-    with tokenizer_trouble(folder):
+    with tokenizer_trouble(folder), hushed():
         if says or not vocabulary.exists() or config["model_type"] not in ("bert", "electra", "distilbert"):
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         else:
