@@ -109,23 +109,9 @@ def no_pictures(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def untrained(tmp_path_factory):
-    """A tiny BERT with fresh weights, which learns fast; the fixtures' weights are drawn too wide for that."""
-    import keras
-
-    from tfbert.model.configs import read_config
-    from tfbert.model.folders import new_classifier, save_classifier
-    from tfbert.model.vocabulary import load_tokenizer
-    from tfbert.model.weights import get_weights
-
-    def make(folder):
-        folder.mkdir()
-        config = read_config(FIXTURES / "tiny_bert") | {"initializer_range": 0.2}
-        keras.utils.set_random_seed(3)
-        tokenizer = load_tokenizer(FIXTURES / "tiny_bert", 64, config)
-        save_classifier(folder, get_weights(new_classifier(config)), config, tokenizer)
-
-    return made_once(tmp_path_factory, "untrained", make)
+def untrained():
+    """A tiny BERT with fresh weights, which learns fast; the other fixtures' weights are drawn too wide for that."""
+    return FIXTURES / "untrained"
 
 
 @pytest.fixture(scope="session")

@@ -449,7 +449,7 @@ def test_json_has_every_probability(model, capsys):
 @pytest.mark.parametrize(
     "name, text, extra",
     [
-        ("r.txt", "a good film\n\na dull film\n", []),
+        ("r.txt", "a good film\na dull film\n", []),
         ("r.csv", 'id,text\n1,"a good,\ngood film"\n2,a dull film\n', []),
         ("r.tsv", "review\tid\na good film\t1\na dull film\t2\n", ["--text_column", "review"]),
         ("r.jsonl", '{"text": "a good film"}\n"a dull film"\n', []),
@@ -501,6 +501,9 @@ def test_of_many_texts_one_without_words_gets_no_label(model, capsys, tmp_path):
     labels = [json.loads(line)["label"] for line in captured.out.splitlines()]
     assert labels == ["positive", None, None, "negative"]
     assert "line 3 is empty: no label" in captured.err and "line 4 has no word" in captured.err
+    (tmp_path / "r.txt").write_text("a good film\n\n😀 🎉\na dull film\n", encoding="utf-8")
+    infer.main([*model, "--file", str(tmp_path / "r.txt"), "--json"])  # one label for each line, also for an empty one
+    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == labels
     infer.main([*model, "--file", str(tmp_path / "r.csv")])
     assert lines(capsys)[1:3] == ["(no label)  ", "(no label)  😀 🎉"]
 
