@@ -9,11 +9,11 @@ SHAPE, RATE = (2000, 64), 0.1
 
 
 def zeros(seed):
-    return np.asarray(keep_factors(SHAPE, ops.convert_to_tensor(seed, "int32"), RATE, "float32")) == 0
+    return np.asarray(keep_factors(SHAPE, "float32", ops.convert_to_tensor(seed, "int32"), RATE)) == 0
 
 
 def test_the_same_seed_drops_the_same_tenth_and_keeps_the_mean():
-    factors = np.asarray(keep_factors(SHAPE, ops.convert_to_tensor([42, 1], "int32"), RATE, "float32"))
+    factors = np.asarray(keep_factors(SHAPE, "float32", ops.convert_to_tensor([42, 1], "int32"), RATE))
     assert np.unique(factors).tolist() == pytest.approx([0, 1 / 0.9])
     assert factors.mean() == pytest.approx(1, abs=0.005)
     np.testing.assert_array_equal(factors == 0, zeros([42, 1]))

@@ -39,7 +39,6 @@ STAGES = {  # name: (seconds allowed, function, its arguments)
     "peak": (60, "peak", {}),
     "keras-base": (170, "keras_speed", LONG),
     "keras-base-flash": (170, "keras_speed", LONG | {"flash": True}),
-    "keras-small": (200, "keras_speed", SMALL | {"tokens": [512, 256], "batches": [32], "flash": True}),
     "torch-base": (60, "torch_speed", LONG),
     "torch-base-compiled": (90, "torch_speed", LONG | {"compile": True}),
     "torch-small": (60, "torch_speed", SMALL | {"tokens": [512, 256], "batches": [32]}),
@@ -55,7 +54,6 @@ STAGES = {  # name: (seconds allowed, function, its arguments)
     "flash-check-bias": (80, "flash_check", {"tokens": 512, "bias": True}),
     "keras-base-no-xla": (80, "keras_speed", LONG | {"xla": False}),
     "flash-no-triton": (170, "keras_speed", LONG | {"flash": True, "flags": NO_TRITON, "profile": True}),
-    "flash-no-tuning": (170, "keras_speed", LONG | {"flash": True, "flags": "--xla_gpu_autotune_level=0"}),
     "flash-no-graphs": (
         120,
         "keras_speed",

@@ -44,9 +44,13 @@ def read_lines(file, name, parts=1, notes=None):
 def value_in(row, column, place, flag=None):
     """What a row has in a column. flag: what names the column, for the error where there is none."""
     if column not in row:
-        known = ", ".join(map(str, row))[:200]
-        raise UserError(f"{place}: no column {column!r}, but {known}" + (f"; see {flag}" if flag else ""))
+        raise UserError(no_column(row, column, place, flag))
     return row[column]
+
+
+def no_column(row, column, place, flag=None):
+    known = ", ".join(map(str, row))[:200]
+    return f"{place}: no column {column!r}, but {known}" + (f"; see {flag}" if flag else "")
 
 
 def text_in(row, column, place, flag=None):

@@ -10,7 +10,7 @@ from tfbert.common.errors import UserError, causes
 from tfbert.data.cells import class_number, is_blank, numbers_of, settled, truth
 from tfbert.data.opening import decoded, kind_of, opened
 from tfbert.data.parquet_rows import with_names
-from tfbert.data.reading import TABLES, read_published, read_rows, text_in, value_in
+from tfbert.data.reading import TABLES, no_column, read_published, read_rows, text_in, value_in
 
 LEFT_OUT = 10  # one row in so many may lack its text or label
 
@@ -69,14 +69,17 @@ def labelled_splits(tables, task, notes, texts_only):
     for split in sorted({"validation", "test"} & set(tables)):
         place, rows = tables[split]
         try:
-            found[split] = dataset_of(rows(), task, place, notes, texts_only)
-            if not texts_only and names_in_column(found[split], task) == {"-1"} != names_in_column(
-                found["train"], task
-            ):
-                del found[split]
-                raise NoLabels
+            part = dataset_of(rows(), task, place, notes, texts_only)
         except NoLabels:
+            part = None
+        if (
+            part is None
+            or not texts_only
+            and names_in_column(part, task) == {"-1"} != names_in_column(found["train"], task)
+        ):
             notes.append(f"the {split} split has no labels: it is left aside")
+        else:
+            found[split] = part
     if texts_only and "unsupervised" in tables:
         place, rows = tables["unsupervised"]
         found["unsupervised"] = dataset_of(rows(), bare, place, notes, texts_only)
@@ -213,14 +216,6 @@ def dataset_of(rows, task, path, notes, texts_only=False):
                     for name, column in zip(task.label_columns, table)}  # fmt: skip
     features = Features({name: kind for name, (_, kind) in columns.items()})
     return Dataset.from_dict({name: column for name, (column, _) in columns.items()}, features)
-
-
-def no_column(row, column, place, flag):
-    """What value_in says where a row lacks a column."""
-    try:
-        value_in(row, column, place, flag)
-    except UserError as error:
-        return str(error)
 
 
 def without_gaps(texts, lacking, places, path, notes):

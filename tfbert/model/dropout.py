@@ -5,6 +5,8 @@ Keras's dropout draws its bits by a generator that is a program of its own: of B
 the instructions, and 1.5 of 36 ms on a GPU (benchmarks/results/gpu.md).
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -19,24 +21,21 @@ class Dropout(keras.layers.Layer):
             self.seeds = keras.random.SeedGenerator()
 
     def call(self, x, training=False):
-        seed = self.seed(training)
-        return x if seed is None else x * keep_factors(ops.shape(x), seed, self.rate, x.dtype)
+        drawn = self.drawn(training)
+        return x * keep_factors(ops.shape(x), x.dtype, *drawn) if drawn else x
 
-    def seed(self, training):
-        """For keep_factors, new in each step: int32 (2,), or None where nothing is dropped."""
-        return ops.cast(self.seeds.next(), "int32") if training and self.rate else None
+    def drawn(self, training):
+        """The seed, new in each step, and the rate, as keep_factors takes them; () where nothing is dropped."""
+        return (ops.cast(self.seeds.next(), "int32"), self.rate) if training and self.rate else ()
 
 
-def keep_factors(shape, seed, rate, dtype):
+def keep_factors(shape, dtype, seed, rate):
     """0 with probability `rate`, else 1 / (1 - rate), for each number of `shape`; the same for the same seed.
 
     seed: int32 (2,); rate: a number or a float32 tensor.
     """
-    size = 1
-    for each in shape:
-        size *= each
     first, second = ops.unstack(ops.cast(seed, "uint32"), 2)
-    bits = mixed(ops.bitwise_xor(ops.cast(ops.arange(size), "uint32"), mixed(first + mixed(second))))
+    bits = mixed(ops.bitwise_xor(ops.cast(ops.arange(math.prod(shape)), "uint32"), mixed(first + mixed(second))))
     kept = ops.reshape(ops.right_shift(bits, number(8)), shape) >= number(rate * 2**24)
     return ops.where(kept, ops.cast(1 / (1 - rate), dtype), ops.cast(0, dtype))
 

@@ -86,9 +86,8 @@ def stored(*tensors):
     return xla_optimization_barrier(tensors)
 
 
-def normalized_sum(x, residual, gamma, beta, epsilon, *dropout):
-    total = ops.cast(dropped(x, *dropout) + ops.cast(residual, "float32"), x.dtype)
-    (total,) = stored(total)
+def normalized_sum(x, residual, gamma, beta, epsilon, *drawn):
+    (total,) = stored(ops.cast(dropped(x, *drawn) + ops.cast(residual, "float32"), x.dtype))
     wide = ops.cast(total, "float32")
     (mean,) = stored(ops.mean(wide, axis=-1, keepdims=True))
     (scale,) = stored(ops.rsqrt(ops.mean((wide - mean) ** 2, axis=-1, keepdims=True) + epsilon))
@@ -97,25 +96,25 @@ def normalized_sum(x, residual, gamma, beta, epsilon, *dropout):
 
 
 def gradient_of_normalized_sum(inputs, kept, upstream):
-    _, _, gamma, _, _, *dropout = inputs
+    _, _, gamma, _, _, *drawn = inputs
     total, mean, scale = kept
     (upstream,) = stored(upstream)
     unit, wide = (ops.cast(total, "float32") - mean) * scale, ops.cast(upstream, "float32")
     of_unit = wide * gamma
     average, along = stored(*(ops.mean(each, axis=-1, keepdims=True) for each in (of_unit, of_unit * unit)))
     (of_total,) = stored(ops.cast(scale * (of_unit - average - unit * along), total.dtype))
-    of_x = ops.cast(dropped(of_total, *dropout), total.dtype)
-    return of_x, of_total, ops.sum(wide * unit, axis=0), ops.sum(wide, axis=0), None, *(None for _ in dropout)
+    of_x = ops.cast(dropped(of_total, *drawn), total.dtype)
+    return of_x, of_total, ops.sum(wide * unit, axis=0), ops.sum(wide, axis=0), None, *(None for _ in drawn)
 
 
-def dropped(x, seed=None, rate=0.0):
+def dropped(x, *drawn):
     """In float32. Dropout is linear: its gradient is itself."""
     wide = ops.cast(x, "float32")
-    return wide if seed is None else wide * keep_factors(ops.shape(x), seed, rate, "float32")
+    return wide * keep_factors(ops.shape(x), "float32", *drawn) if drawn else wide
 
 
 # LayerNorm of dropout(x) + residual (Ba et al. 2016, arXiv:1607.06450), in float32, of x and residual (T, D), gamma and
-# beta (D,), epsilon, and, where there is dropout, the seed and rate of keep_factors.
+# beta (D,), epsilon, and, where there is dropout, what it has drawn.
 add_and_normalize = fused(normalized_sum, gradient_of_normalized_sum)
 
 

@@ -127,9 +127,7 @@ class AddAndNormalize(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, x, residual, training=False):
-        seed = self.dropout.seed(training)
-        dropout = () if seed is None else (seed, self.dropout.rate)
-        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon, *dropout)
+        return add_and_normalize(x, residual, self.gamma, self.beta, self.epsilon, *self.dropout.drawn(training))
 
 
 class SelfAttention(keras.layers.Layer):
@@ -157,10 +155,8 @@ class SelfAttention(keras.layers.Layer):
         batch, _, _, length = ops.shape(mask)
         qkv = ops.reshape(self.qkv(x), (batch, length, 3, self.heads, self.head_size))
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)  # (B, H, S, D/H)
-        seed, keep = self.dropout.seed(training), None
-        if seed is not None:
-            shape = (batch, self.heads, length, length)
-            keep = keep_factors(shape, seed, self.dropout.rate, self.compute_dtype)
+        drawn, scores = self.dropout.drawn(training), (batch, self.heads, length, length)
+        keep = keep_factors(scores, self.compute_dtype, *drawn) if drawn else None
         context = attend(query, key, value, mask, keep, bias, self.flash)
         context = ops.transpose(context, (0, 2, 1, 3))
         return self.output_dense(ops.reshape(context, ops.shape(x)))

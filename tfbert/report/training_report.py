@@ -172,14 +172,15 @@ def confidence(record):
         ["as trained", f"{metrics['ece_before']:.4f}", f"{metrics['log_loss_before']:.4f}"],
         ["with the temperature, as infer.py says it", f"{metrics['ece']:.4f}", f"{metrics['log_loss']:.4f}"],
     ]
-    temperature = (
-        f"Logits are divided by a temperature of {metrics['temperature']:.2f} first, which was fitted on texts held "
-        "out of training and changes no label"
-    )
     if round(metrics["temperature"], 2) == 1:
         temperature = (
             "Logits stay as they are, divided by a temperature of 1: the texts held out of training ask for no other, "
             "or, where the model has them all right, cannot tell"
+        )
+    else:
+        temperature = (
+            f"Logits are divided by a temperature of {metrics['temperature']:.2f} first, which was fitted on texts "
+            "held out of training and changes no label"
         )
     return [
         "## How far its confidence can be trusted",
