@@ -46,7 +46,6 @@ class InferSettings:
     )
     batch_size: int = option(32, "texts in one batch", at_least=1, at_most=65536)
     quantize: bool = option(False, "compute in int8: faster, a little less exact")
-    quoting: str = option("auto", "whether quotation marks in --file hold fields together: as they stand", QUOTINGS)
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
 

@@ -36,6 +36,15 @@ def by_text(splits):
     return found
 
 
+def test_true_beside_1_is_the_same_label(tmp_path):
+    path = tmp_path / "own.jsonl"
+    ways = (True, 0, 1, False, "True", "0")
+    path.write_text("".join(json.dumps({"text": f"film {n}", "label": ways[n % 6]}) + "\n" for n in range(60)))
+    splits = load(train_file=str(path))
+    assert by_text(splits) == {n: {"1" if n % 6 in (0, 2, 4) else "0"} for n in range(60)}
+    assert "label has 0, 1, True, false, true: true is read as 1, false as 0" in splits.notes
+
+
 @pytest.mark.parametrize("shown", [repr, json.dumps, lambda names: repr(tuple(names))])
 def test_lists_written_as_text_are_lists(tmp_path, shown):
     path = write(tmp_path / "own.tsv", numbered([shown(moods(n)) for n in range(60)]))

@@ -76,6 +76,20 @@ def test_a_second_run_is_refused_and_touches_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_into_which_nothing_was_put_goes_again(tmp_path):
+    for name, was_there in (("new", False), ("old", True)):
+        if was_there:
+            (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match="later"), sole_run(tmp_path / name, quiet):
+            (tmp_path / name).mkdir(exist_ok=True)
+            raise UserError("later")
+    assert os.listdir(tmp_path) == ["old"]
+    with sole_run(tmp_path / "full", quiet):
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "model").touch()
+    assert (tmp_path / "full" / "model").exists()
+
+
 def test_a_link_to_the_folder_is_the_folder(tmp_path):
     (tmp_path / "output").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "output")

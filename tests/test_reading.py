@@ -51,6 +51,8 @@ def table(delimiter=",", header="text{}label", end="\n", rows=ROWS):
         ("a.csv", table().replace("film 3", "film\r3"), "carriage return .* line 5, is read as a space"),
         ("a.csv", table().encode("utf-16"), "is read as UTF-16"),
         ("a.csv", b"\xfe\xff" + table().encode("utf-16-be"), "is read as UTF-16"),
+        ("a.csv", table().encode("utf-32"), "is read as UTF-32"),
+        ("a.csv", b"\0\0\xfe\xff" + table().encode("utf-32-be"), "is read as UTF-32"),
         ("a.csv", b"\xef\xbb\xbf" + table().encode(), None),
         ("a.csv.gz", gzip.compress(table().encode()), None),
         ("a.tsv.gz", gzip.compress(table("\t").encode()), None),

@@ -18,10 +18,12 @@ HELD = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 def sole_run(folder, note):
     """A context in which no other process is in this one, on any machine, for the same folder.
 
+    A folder that comes to be within the block goes again where nothing was put into it.
     note: called with a line where that is not certain. Raises UserError, having touched nothing, where another run has
     the folder, or nothing can be written beside it.
     """
     folder = Path(folder).resolve()
+    was_there = folder.exists()
     path = folder / ".lock" if os.path.ismount(folder) else folder.with_name(f".{folder.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +40,9 @@ def sole_run(folder, note):
         file.flush()
         yield
     finally:
+        if not was_there:
+            with contextlib.suppress(OSError):  # nothing came of it, or it is not empty
+                folder.rmdir()
         if os.name == "nt":
             file.close()
         with contextlib.suppress(OSError):

@@ -74,7 +74,7 @@ def settled(values, places, column, separator, notes):
                   for value, place in zip(values, places)]  # fmt: skip
     else:
         labels = [label_text(value, column, place) for value, place in zip(values, places)]
-    return whole_numbers(labels, column, notes)
+    return truths_in_one_way(whole_numbers(labels, column, notes), column, notes)
 
 
 def lists_as_text(values, places, column):
@@ -114,7 +114,22 @@ def whole_numbers(labels, column, notes):
     written = sorted(name for name in parts if parts[name][2])[:3]
     notes.append(f"the labels of {column} are whole numbers: {', '.join(written)} are read as "
                  f"{', '.join(parts[name][1] for name in written)}")  # fmt: skip
-    return [[parts[name][1] for name in each] if isinstance(each, list) else parts[each][1] for each in labels]
+    return renamed(labels, {name: part[1] for name, part in parts.items()})
+
+
+def truths_in_one_way(labels, column, notes):
+    """`labels` with 1 for true and 0 for false, where both ways stand in one column and nothing else."""
+    found = names_in(labels)
+    lowered = {name.lower() for name in found}
+    if not (lowered <= TRUE | FALSE and lowered & {"0", "1"} and lowered & {"true", "false"}):
+        return labels
+    notes.append(f"{column} has {', '.join(sorted(found))}: true is read as 1, false as 0")
+    return renamed(labels, {name: str(int(name.lower() in TRUE)) for name in found})
+
+
+def renamed(labels, names):
+    """`labels` under new names. names: {old: new}, of all."""
+    return [[names[name] for name in each] if isinstance(each, list) else names[each] for each in labels]
 
 
 def names_in(labels):

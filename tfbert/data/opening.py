@@ -1,4 +1,4 @@
-"""Lines of text out of files as they are found: UTF-8 or UTF-16, packed by gzip or not, whatever ends a line."""
+"""Lines of text out of files as found: UTF-8, UTF-16 or UTF-32, packed by gzip or not, whatever ends a line."""
 
 import codecs
 import contextlib
@@ -17,6 +17,12 @@ LINE = 1 << 26  # bytes of one, at most
 EMPTY = 1_000_000  # lines without a sign, one after another, at most: a small .gz holds millions
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 AS_CSV = "a spreadsheet: in its program, save it as CSV UTF-8"
+MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 FOREIGN = {
     b"PK\x03\x04": f"a zip archive, or {AS_CSV}",
     b"\xd0\xcf\x11\xe0": AS_CSV,
@@ -57,10 +63,10 @@ def opened(path, flag):
 
 def decoded(file, name, notes):
     """Yields (place, line) of a binary file; lines end in LF, also where the file's end in CR alone."""
-    lines = in_utf8(file, name)
-    if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        lines = in_utf16(file, name)
-        notes.append(f"{name} is read as UTF-16, as its first two bytes say")
+    lines, start = in_utf8(file, name), file.peek(4)
+    if encoding := next((encoding for mark, encoding in MARKS.items() if start.startswith(mark)), None):
+        lines = in_wide(file, name, encoding)
+        notes.append(f"{name} is read as {encoding}, as its first bytes say")
     first = next(lines, "")
     if not first.endswith("\n") and first.count("\r") > 1:
         notes.append(f"{name}: lines end in CR alone, as old spreadsheets write them")
@@ -94,15 +100,15 @@ def in_utf8(file, name):
                             f"{converted(name, 'cp1252')}") from None  # fmt: skip
 
 
-def in_utf16(file, name):
-    text, number = io.TextIOWrapper(file, "utf-16", newline="\n"), 0
+def in_wide(file, name, encoding):
+    text, number = io.TextIOWrapper(file, encoding, newline="\n"), 0
     try:
         while line := text.readline(LINE + 1):
             number += 1
             check_length(line, number, name)
             yield line
     except UnicodeError as error:
-        raise UserError(f"{name}, line {number + 1}: not UTF-16 text, as its first two bytes say") from error
+        raise UserError(f"{name}, line {number + 1}: not {encoding} text, as its first bytes say") from error
 
 
 def check_length(line, number, name):
