@@ -16,6 +16,7 @@ from tfbert.training.runs import Run
 
 STRENGTHS = np.logspace(-4, 2, 13)  # C of the regularization, chosen by cross-validation
 FOLDS = 5
+LEAST_SCALE = 0.01  # of a dimension, in medians of all
 NEAR_TIE = 1.01  # times the lowest cross-entropy
 
 
@@ -62,6 +63,8 @@ def fit(features, labels, seed, label_names, balanced=False):
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(features)
+    # a dimension that hardly varies, as an encoder may have one, says nothing: enlarged, it would be all that counts
+    scaler.scale_ = np.maximum(scaler.scale_, LEAST_SCALE * np.median(scaler.scale_))
     scaled = scaler.transform(features)
     shares = (labels if labels.ndim == 2 else labels[:, None] == np.arange(len(label_names))).mean(axis=0)
     if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:

@@ -1,0 +1,208 @@
+"""How good the defaults are on data that nobody tuned to, beside the strongest peers on the same encoder and cores.
+
+usage: python benchmarks/own_data.py --sets FOLDER [--only banking77 ...] [--contestants ours tfidf ...] [--seeds 42 43]
+
+FOLDER holds NAME/train.csv and NAME/test.csv with the columns text and label. "ours" is train.py with these files and no
+other flag than the seed; contestants/own_sets.py describes the others. Each is a process of its own, one after the
+other. Every figure is reckoned from the probabilities that a contestant states for the test texts, ours by infer.py.
+Appends a line a run to results/own_data.jsonl, skips what stands there already (ours: of the same commit), and writes
+results/own_data.md.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from common import HERE, RESULTS, append, commit, python_of
+
+from tfbert.common.files import write_text
+from tfbert.data.sources import find_encoder
+from tfbert.report.calibration import confidences, expected_calibration_error
+
+ROWS = RESULTS / "own_data.jsonl"
+FEW = 100  # texts of a label: SetFit is for such sets
+CONTESTANTS = {
+    "ours": "this project, no flags",
+    "frozen": "frozen encoder, mean vectors, logistic regression (`--method features --pooling mean`)",
+    "tfidf": "TF-IDF, logistic regression",
+    "trainer": "PyTorch, transformers' Trainer as in its example",
+    "pytorch": "PyTorch by hand: mean pooling, 1e-4, epochs by size",
+    "setfit": "SetFit, where half of the labels have 100 texts or fewer",
+}
+OURS = {"ours": [], "frozen": ["--method", "features", "--pooling", "mean"]}
+ONE_SEED = {"frozen", "tfidf"}  # nothing is drawn
+FIGURES = {"accuracy": "accuracy", "f1_macro": "macro-F1", "log_loss": "log loss", "ece": "calibration error",
+           "seconds": "seconds of the whole process"}  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", required=True, help="a folder of folders")
+    parser.add_argument("--only", nargs="+", help="names of sets")
+    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--environments", default=".benchmarks", help="a folder for the contestants' environments")
+    arguments = parser.parse_args()
+    folders = sorted(path.parent for path in Path(arguments.sets).glob("*/train.csv"))
+    folders = [folder for folder in folders if folder.name in (arguments.only or folder.name)]
+    done = {key(row) for row in rows()}
+    for contestant in arguments.contestants:
+        for seed in arguments.seeds[: 1 if contestant in ONE_SEED else None]:
+            for folder in folders:
+                row = {"set": folder.name, "contestant": contestant, "seed": seed, "commit": commit()}
+                if key(row) in done or contestant == "setfit" and not has_few(folder):
+                    continue
+                row |= measured(contestant, folder, seed, arguments.environments)
+                append(ROWS, row)
+                print(
+                    f"{folder.name:16} {contestant:8} seed {seed}: {row['accuracy']:.2%} {row['seconds']:.0f} s",
+                    flush=True,
+                )
+    write_text(RESULTS / "own_data.md", table())
+
+
+def rows():
+    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+
+
+def key(row):
+    return row["set"], row["contestant"], row["seed"], row["commit"] if row["contestant"] in OURS else None
+
+
+def has_few(folder):
+    counts = sorted(Counter(label for _, label in texts_and_labels(folder / "train.csv")).values())
+    return counts[len(counts) // 2] <= FEW
+
+
+def texts_and_labels(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return [(row["text"], row["label"]) for row in csv.DictReader(file)]
+
+
+def measured(contestant, folder, seed, environments):
+    """Trains a contestant on a set: a dict of FIGURES and of how many texts and labels there are."""
+    train, test = folder / "train.csv", folder / "test.csv"
+    with tempfile.TemporaryDirectory() as work:
+        began = time.perf_counter()
+        if contestant in OURS:
+            own = ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
+            flags = [*own, *OURS[contestant], "--seed", seed, "--output_dir", f"{work}/output"]
+            quietly([sys.executable, "train.py", *flags])
+            seconds = time.perf_counter() - began
+            names, probabilities = stated(f"{work}/output", test, f"{work}/answers.jsonl")
+        else:
+            python, encoder = python_of("peers", environments), find_encoder().folder
+            began = time.perf_counter()
+            script = HERE / "contestants" / "own_sets.py"
+            quietly([python, script, contestant, encoder, train, test, seed, f"{work}/answer.npz"])
+            seconds = time.perf_counter() - began
+            answer = np.load(f"{work}/answer.npz")
+            names, probabilities = answer["names"].tolist(), answer["probabilities"]
+    labels = [label for _, label in texts_and_labels(test)]
+    return {"train": len(texts_and_labels(train)), "labels": len(names), **scores(names, probabilities, labels),
+            "seconds": round(seconds, 1)}  # fmt: skip
+
+
+def quietly(command):
+    """Runs a program; what it printed is shown where it fails."""
+    done = subprocess.run([*map(str, command)], cwd=HERE.parent, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout[-2000:] + done.stderr[-3000:])
+
+
+def stated(model, test, place):
+    """The names of the labels, and what infer.py says of the test texts, float (N, L)."""
+    with open(place, "w") as answers:
+        command = [sys.executable, "infer.py", "--model_dir", model, "--file", test, "--json"]
+        subprocess.run(command, cwd=HERE.parent, stdout=answers, stderr=subprocess.DEVNULL, check=True)
+    answers = [json.loads(line)["probabilities"] for line in Path(place).read_text().splitlines()]
+    names = list(next(filter(None, answers)))
+    even = dict.fromkeys(names, 1 / len(names))  # of a text without words
+    return names, np.array([[(each or even)[name] for name in names] for each in answers])
+
+
+def scores(names, probabilities, labels):
+    """FIGURES of the test texts. A label that train has not costs as if it had a probability of 1e-7."""
+    from sklearn.metrics import f1_score
+
+    known = {name: number for number, name in enumerate(names)}
+    truth = np.array([known.get(label, -1) for label in labels])
+    said = probabilities.argmax(axis=1)
+    of_truth = np.where(truth >= 0, probabilities[np.arange(len(truth)), truth], 0)
+    return {
+        "accuracy": float((said == truth).mean()),
+        "f1_macro": float(f1_score(truth, said, average="macro", labels=np.unique(truth), zero_division=0)),
+        "log_loss": float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()),
+        "ece": expected_calibration_error(*confidences(probabilities, truth)),
+    }
+
+
+def table():
+    """Of every figure a table: sets in rows, contestants in columns, the mean over seeds; ours of the newest commit."""
+    found, newest = {}, {}
+    for row in rows():
+        if row["contestant"] in OURS:
+            newest[row["contestant"]] = row["commit"]
+    for row in rows():
+        if row["contestant"] not in OURS or row["commit"] == newest[row["contestant"]]:
+            found.setdefault((row["set"], row["contestant"]), []).append(row)
+    sets = sorted({name for name, _ in found})
+    there = [name for name in CONTESTANTS if any((each, name) in found for each in sets)]
+    parts = [
+        "# Your own data, no flags\n",
+        "`python benchmarks/own_data.py --sets FOLDER`, on two cores of a CPU; means over seeds, in brackets their "
+        f"number. {', '.join(f'{name}: commit {short}' for name, short in newest.items())}. "
+        + "; ".join(f"**{name}**: {CONTESTANTS[name]}" for name in there)
+        + ".\n",
+    ]
+    for figure, words in FIGURES.items():
+        parts += [f"## {words}\n", f"| set | texts | labels | {' | '.join(there)} |", "|---" * (3 + len(there)) + "|"]
+        cells = {name: [shown(found.get((each, name)), figure) for each in sets] for name in there}
+        for place, each in enumerate(sets):
+            any_row = next(found[each, name][0] for name in there if (each, name) in found)
+            values = " | ".join(cells[name][place] for name in there)
+            parts.append(f"| {each} | {any_row['train']:,} | {any_row['labels']} | {values} |")
+        means = {
+            name: np.mean([mean_of(found[each, name], figure) for each in sets])
+            for name in there
+            if all((each, name) in found for each in sets)
+        }
+        last = " | ".join(in_words(means[name], figure) if name in means else "" for name in there)
+        parts += [f"| mean | | | {last} |", ""]
+    return "\n".join(parts)
+
+
+def mean_of(runs, figure):
+    return float(np.mean([run[figure] for run in runs]))
+
+
+def shown(runs, figure):
+    if not runs:
+        return ""
+    return in_words(mean_of(runs, figure), figure) + (f" ({len(runs)})" if figure == "accuracy" else "")
+
+
+def in_words(value, figure):
+    return (
+        f"{value:.0f}"
+        if figure == "seconds"
+        else f"{100 * value:.2f}"
+        if figure in ("accuracy", "f1_macro")
+        else f"{value:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not shutil.which("git"):
+        sys.exit("git is missing: each row names the commit")
+    main()
