@@ -1,9 +1,9 @@
 """How good the defaults are on data that nobody tuned to, beside the strongest peers on the same encoder and cores.
 
-usage: python benchmarks/own_data.py --sets FOLDER [--only banking77 ...] [--contestants ours tfidf ...] [--seeds 42 43]
+usage: python benchmarks/own_data.py --sets FOLDER [--only NAME ...] [--contestants ours tfidf ...] [--seeds 42 43]
 
-FOLDER holds NAME/train.csv and NAME/test.csv with the columns text and label. "ours" is train.py with these files and no
-other flag than the seed; contestants/own_sets.py describes the others. Each is a process of its own, one after the
+FOLDER holds NAME/train.csv and NAME/test.csv with the columns text and label. "ours" is train.py with these files and
+no other flag than the seed; contestants/own_sets.py describes the others. Each is a process of its own, one after the
 other. Every figure is reckoned from the probabilities that a contestant states for the test texts, ours by infer.py.
 Appends a line a run to results/own_data.jsonl, skips what stands there already (ours: of the same commit), and writes
 results/own_data.md.
@@ -192,13 +192,9 @@ def shown(runs, figure):
 
 
 def in_words(value, figure):
-    return (
-        f"{value:.0f}"
-        if figure == "seconds"
-        else f"{100 * value:.2f}"
-        if figure in ("accuracy", "f1_macro")
-        else f"{value:.3f}"
-    )
+    if figure == "seconds":
+        return f"{value:.0f}"
+    return f"{100 * value:.2f}" if figure in ("accuracy", "f1_macro") else f"{value:.3f}"
 
 
 if __name__ == "__main__":
