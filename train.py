@@ -56,11 +56,14 @@ def learn(job):
 def fine_tune(job, model, seed):
     """Trains the whole model, encoder and head: a Run. One step of it stands in tfbert/training/step.py."""
     from tfbert.training.evaluating import evaluation_of
+    from tfbert.training.features import start_head
     from tfbert.training.fitting import fit, run_facts
     from tfbert.training.runs import Run
     from tfbert.training.step import compile_classifier
 
     settings, team, batches = job.settings, job.device.team, job.batches(seed)
+    if settings.head == "regression":
+        start_head(job, model, seed)
     with team.scope():
         compile_classifier(model, settings, job.total_steps, job.device.xla, job.class_weights)
     if seed == settings.seed:

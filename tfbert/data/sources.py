@@ -16,7 +16,8 @@ from tfbert.data.mirrors import ENCODER_MIRROR, IMDB_MIRROR, from_mirror, restor
 
 VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"]  # one is needed
 TOKENIZER_FILES = [*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
-MODEL_FILES = ["config.json", *TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json"]
+POOLING_FILES = ["modules.json", "1_Pooling/config.json"]  # of sentence-transformers
+MODEL_FILES = ["config.json", *POOLING_FILES, *TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json"]
 DATA_FILES = ["*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl", "*.csv.gz", "*.tsv.gz", "*.json.gz", "*.jsonl.gz",
               "*.txt", "README.md"]  # fmt: skip
 

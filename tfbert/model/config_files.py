@@ -40,3 +40,23 @@ def type_by_weights(folder, path):
     raise UserError(
         f'{path} names no model_type: add "model_type": "bert", if it is a BERT; others are {", ".join(CLASSES)}'
     )
+
+
+def trained_pooling(folder):
+    """ "mean" or "first", where the encoder in `folder` was trained for such vectors of whole texts, else None.
+
+    sentence-transformers writes it down: modules.json names the folder whose config.json says how it pools. Raises
+    UserError where one of them is broken.
+    """
+    try:
+        modules = read_json(Path(folder, "modules.json"))
+        place = next(each["path"] for each in modules if each["type"].endswith(".Pooling"))
+        pooling = read_json(Path(folder, place, "config.json"))
+    except (FileNotFoundError, StopIteration, TypeError, KeyError, AttributeError):
+        return None
+    if not isinstance(pooling, dict):
+        return None
+    if "pooling_mode" in pooling:
+        return {"mean": "mean", "cls": "first"}.get(str(pooling["pooling_mode"]))
+    chosen = [name for name, value in pooling.items() if name.startswith("pooling_mode_") and value is True]
+    return {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first"}.get("".join(chosen))

@@ -24,6 +24,8 @@ def check_settings(settings):
         raise UserError("--average_seeds averages several runs: add --seeds 3")
     if settings.from_scratch and settings.model_name_or_path:
         raise UserError("--from_scratch makes a new encoder: leave --model_name_or_path out")
+    if settings.from_scratch and settings.head == "regression":
+        raise UserError("--head regression: an encoder from scratch knows nothing; leave --from_scratch out")
     if settings.method == "features":
         if settings.from_scratch:
             raise UserError("--method features: an encoder from scratch knows nothing; leave --from_scratch out")
@@ -56,6 +58,8 @@ def check_team(settings, team):
         raise UserError("--gradient_accumulation_steps works on one device: leave it out, or CUDA_VISIBLE_DEVICES=0")
     if settings.early_stopping_patience and len(team.cluster.workers) > 1:
         raise UserError("--early_stopping_patience works on one machine: --load_best_model_at_end works on several")
+    if settings.head == "regression" and team.size > 1:
+        raise UserError("--head regression uses one device: set CUDA_VISIBLE_DEVICES=0")
     if settings.method == "features" and team.size > 1:
         raise UserError("--method features uses one device: set CUDA_VISIBLE_DEVICES=0")
 

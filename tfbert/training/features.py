@@ -17,6 +17,7 @@ from tfbert.training.runs import Run
 STRENGTHS = np.logspace(-4, 2, 13)  # C of the regularization, chosen by cross-validation
 FOLDS = 5
 LEAST_SCALE = 0.01  # of a dimension, in medians of all
+MOST_FOR_START = 10_000  # texts that the head is fitted to before it is fine-tuned
 NEAR_TIE = 1.01  # times the lowest cross-entropy
 
 
@@ -53,6 +54,19 @@ def fit_head(model, examples, settings, seed):
     return strengths
 
 
+def start_head(job, model, seed):
+    """Gives a model that is to be fine-tuned the head that fits the encoder as it is, from some of the texts.
+
+    From a random head, large gradients would first spoil what the encoder knows (Kumar et al. 2022, arXiv:2202.10054).
+    Where a label holds for none of these texts, or for all, the head stays random.
+    """
+    texts = job.train.first(MOST_FOR_START)
+    shares = shares_of(texts.labels, model.config.num_labels)
+    if 0 < shares.min() and shares.max() < 1:
+        model.compile(jit_compile=False)
+        fit_head(model, texts, job.settings, seed)
+
+
 def fit(features, labels, seed, label_names, balanced=False):
     """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
 
@@ -62,13 +76,13 @@ def fit(features, labels, seed, label_names, balanced=False):
     """
     from sklearn.preprocessing import StandardScaler
 
+    shares = shares_of(labels, len(label_names))
+    if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
+        raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
     scaler = StandardScaler().fit(features)
     # a dimension that hardly varies, as an encoder may have one, says nothing: enlarged, it would be all that counts
     scaler.scale_ = np.maximum(scaler.scale_, LEAST_SCALE * np.median(scaler.scale_))
     scaled = scaler.transform(features)
-    shares = (labels if labels.ndim == 2 else labels[:, None] == np.arange(len(label_names))).mean(axis=0)
-    if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
-        raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
     columns = (labels.T if labels.ndim == 2 else labels[None]).astype(int)
     fitted = [regression(scaled, column, seed, balanced) for column in columns]
     kernel = np.concatenate([each.coef_ for each in fitted])
@@ -78,6 +92,11 @@ def fit(features, labels, seed, label_names, balanced=False):
     bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
     strengths = [None if is_rare(column) else each.C for column, each in zip(columns, fitted)]
     return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths
+
+
+def shares_of(labels, count):
+    """The share of the texts that have each label, float (L,). labels: as in fit."""
+    return (labels if labels.ndim == 2 else labels[:, None] == np.arange(count)).mean(axis=0)
 
 
 def is_rare(labels):

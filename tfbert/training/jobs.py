@@ -20,6 +20,7 @@ from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.data.vocabulary import known_in_words, unknown_share
 from tfbert.model import configs, scratch
+from tfbert.model.config_files import trained_pooling
 from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.training.checks import (
     check_memory,
@@ -34,7 +35,7 @@ from tfbert.training.device import find_device
 from tfbert.training.outputs import results_paths
 from tfbert.training.pretraining import read_pretraining
 from tfbert.training.settings import TrainSettings
-from tfbert.training.sizes import choose_size
+from tfbert.training.sizes import choose_epochs, choose_size, in_words
 from tfbert.training.team import find_cluster
 
 
@@ -144,7 +145,7 @@ def new_job(settings, argv, stack):
         device = find_device(settings.precision, settings.xla, cluster)
     check_team(settings, device.team)
     shape = configs.model_config(config, encoder.folder if encoder else "new")
-    size = choose_size(settings, task, device, shape)
+    chosen = choose_size(settings, task, device, shape, encoder and trained_pooling(encoder.folder))
     say("Task", f"{task.name}: {task.title}")
     say("Device", device.in_words)
     say("Data", data.description)
@@ -160,6 +161,7 @@ def new_job(settings, argv, stack):
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
             config = configs.read_encoder_config(encoder.folder)
         say("Encoder", encoder.description)
+        size = in_words(chosen | choose_epochs(settings, len(splits.train)))
         say("Job", size)
         if device.hint:
             say("Hint", device.hint)

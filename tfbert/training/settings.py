@@ -56,10 +56,13 @@ class RunSettings:
     max_seq_length: int | None = what(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
 
     num_train_epochs: float | None = how(
-        None, "passes over the texts; default: as the Job line says", above=0, at_most=100_000
+        None,
+        "passes over the texts; default: as the Job line says, of your own data the more the fewer",
+        above=0,
+        at_most=100_000,
     )
     per_device_train_batch_size: int | None = how(
-        None, "texts in a step; default 32 on a GPU, else 16", at_least=1, at_most=65536
+        None, "texts in a step; default 32 on a GPU and of your own data, else 16", at_least=1, at_most=65536
     )
     learning_rate: float | None = how(
         None, "peak of the schedule; default 2e-5, narrow encoders 1e-4, new ones 3e-4", above=0
@@ -105,7 +108,7 @@ class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
     LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights",
-               "average_seeds")  # fmt: skip
+               "average_seeds", "head")  # fmt: skip
 
     from_scratch: str | None = what(
         None,
@@ -125,8 +128,14 @@ class TrainSettings(RunSettings):
     pooling: str | None = how(
         None,
         "what is classified: the first token through the encoder's pooler; it as it is; the mean of all; "
-        "default pooler, with --method features first",
+        "default pooler, with --method features first, and of your own data what the encoder was trained for",
         choices=POOLINGS,
+    )
+    head: str | None = how(
+        None,
+        "where the last layer starts: from logistic regression on the encoder's vectors (Kumar et al. 2022), or at "
+        "random; default random, regression for your own data where the encoder was trained for its vectors",
+        choices=("regression", "random"),
     )
     label_smoothing: float = how(
         0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1

@@ -3,7 +3,10 @@
 from tfbert.common.errors import UserError
 from tfbert.training.device import matmul_rate
 
-FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout")
+FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout",
+                   "head")  # fmt: skip
+UPDATES = 400  # of own data, about; between so many epochs:
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 20
 
 
 def fill_in(settings, chosen, max_length):
@@ -19,8 +22,12 @@ def fill_in(settings, chosen, max_length):
     return chosen
 
 
-def choose_size(settings, task, device, config):
-    """Fills in what the command line left open, by task, device and the encoder's width; returns it in words."""
+def choose_size(settings, task, device, config, pooling):
+    """Fills in what the command line left open, by task, device and the encoder's width; returns what it gave.
+
+    pooling: that for which the encoder was trained, or None. transformers' classes know the pooler only, so the tasks
+    that come with the project keep it. How often the user's own texts are passed over is left to choose_epochs.
+    """
     small = config.hidden_size <= 512
     chosen = {
         "learning_rate": 1e-4 if small else 2e-5,
@@ -28,6 +35,10 @@ def choose_size(settings, task, device, config):
         **sizes_of_batches(device, config),
         "pooling": "first" if settings.method == "features" else "pooler",
     }
+    if task.is_own:
+        chosen |= {"per_device_train_batch_size": 32, "pooling": pooling or chosen["pooling"]}
+    knows_texts = task.is_own and pooling and settings.pooling in (None, pooling) and device.team.size == 1
+    chosen["head"] = "regression" if knows_texts else "random"
     if settings.from_scratch:
         chosen |= {"learning_rate": 3e-4, "num_train_epochs": 20.0}
     if task.is_long and not device.is_gpu:
@@ -37,8 +48,26 @@ def choose_size(settings, task, device, config):
             chosen["hidden_dropout"] = 0.0
     if settings.method == "features":
         chosen = {name: value for name, value in chosen.items() if name not in FOR_FINE_TUNING}
-    chosen = fill_in(settings, chosen, config.max_length)
-    flags = " ".join(f"--{name} {value}" for name, value in chosen.items())
+    elif task.is_own and not settings.from_scratch:
+        del chosen["num_train_epochs"]
+    return fill_in(settings, chosen, config.max_length)
+
+
+def choose_epochs(settings, texts):
+    """Fills in how often so many texts are passed over, where that is open still; returns what it gave.
+
+    Few texts need many passes: three would be too few updates to learn from (Mosbach et al. 2021, arXiv:2006.04884).
+    """
+    if settings.method == "features" or settings.num_train_epochs:
+        return {}
+    passes = UPDATES / max(1, texts / settings.per_device_train_batch_size)
+    settings.num_train_epochs = float(min(max(round(passes), FEWEST_EPOCHS), MOST_EPOCHS))
+    return {"num_train_epochs": settings.num_train_epochs}
+
+
+def in_words(chosen):
+    """What was filled in, as flags, for the Job line."""
+    flags = " ".join(f"--{name} {value}" for name, value in chosen.items() if value != "random")
     if "max_train_samples" in chosen:
         return f"quick, as there is no GPU: {flags}"
     return f"by default {flags}" if flags else "as the command says"
