@@ -91,25 +91,26 @@ def texts_and_labels(path):
 def measured(contestant, folder, seed, environments):
     """Trains a contestant on a set: a dict of FIGURES and of how many texts and labels there are."""
     train, test = folder / "train.csv", folder / "test.csv"
+    if contestant in OURS:
+        return measured_ours(train, test, seed, OURS[contestant])
+    python, encoder = python_of("peers", environments), find_encoder().folder
+    script = HERE / "contestants" / "own_sets.py"
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()
-        if contestant in OURS:
-            own = ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
-            flags = [*own, *OURS[contestant], "--seed", seed, "--output_dir", f"{work}/output"]
-            quietly([sys.executable, "train.py", *flags])
-            seconds = time.perf_counter() - began
-            names, probabilities = stated(f"{work}/output", test, f"{work}/answers.jsonl")
-        else:
-            python, encoder = python_of("peers", environments), find_encoder().folder
-            began = time.perf_counter()
-            script = HERE / "contestants" / "own_sets.py"
-            quietly([python, script, contestant, encoder, train, test, seed, f"{work}/answer.npz"])
-            seconds = time.perf_counter() - began
-            answer = np.load(f"{work}/answer.npz")
-            names, probabilities = answer["names"].tolist(), answer["probabilities"]
-    labels = [label for _, label in texts_and_labels(test)]
-    return {"train": len(texts_and_labels(train)), "labels": len(names), **scores(names, probabilities, labels),
-            "seconds": round(seconds, 1)}  # fmt: skip
+        quietly([python, script, contestant, encoder, train, test, seed, f"{work}/answer.npz"])
+        seconds = time.perf_counter() - began
+        answer = np.load(f"{work}/answer.npz")
+        return scores(answer["names"].tolist(), answer["probabilities"], train, test, seconds)
+
+
+def measured_ours(train, test, seed, flags):
+    """As measured, of train.py with these flags."""
+    own = ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
+    with tempfile.TemporaryDirectory() as work:
+        began = time.perf_counter()
+        quietly([sys.executable, "train.py", *own, *flags, "--seed", seed, "--output_dir", f"{work}/output"])
+        seconds = time.perf_counter() - began
+        return scores(*stated(f"{work}/output", test, f"{work}/answers.jsonl"), train, test, seconds)
 
 
 def quietly(command):
@@ -130,19 +131,22 @@ def stated(model, test, place):
     return names, np.array([[(each or even)[name] for name in names] for each in answers])
 
 
-def scores(names, probabilities, labels):
+def scores(names, probabilities, train, test, seconds):
     """FIGURES of the test texts. A label that train has not costs as if it had a probability of 1e-7."""
     from sklearn.metrics import f1_score
 
     known = {name: number for number, name in enumerate(names)}
-    truth = np.array([known.get(label, -1) for label in labels])
+    truth = np.array([known.get(label, -1) for _, label in texts_and_labels(test)])
     said = probabilities.argmax(axis=1)
     of_truth = np.where(truth >= 0, probabilities[np.arange(len(truth)), truth], 0)
     return {
+        "train": len(texts_and_labels(train)),
+        "labels": len(names),
         "accuracy": float((said == truth).mean()),
         "f1_macro": float(f1_score(truth, said, average="macro", labels=np.unique(truth), zero_division=0)),
         "log_loss": float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()),
         "ece": expected_calibration_error(*confidences(probabilities, truth)),
+        "seconds": round(seconds, 1),
     }
 
 
