@@ -10,8 +10,13 @@ import os
 import random
 import sys
 import tempfile
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
+
+from tfbert.report.baselines import BASELINE_WEIGHTS, WORDS
+from tfbert.report.calibration import softmax
 
 TOKENS = 256
 SETFIT_PAIRS = 25_000  # that SetFit learns from, about: its own default of 20 a text where the set is small
@@ -38,7 +43,7 @@ def tfidf(encoder, texts, classes, count, test, seed):
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=10_000_000 // count)
+    vectorizer = TfidfVectorizer(**WORDS, max_features=BASELINE_WEIGHTS // count)
     model = LogisticRegression(C=10, max_iter=1000).fit(vectorizer.fit_transform(texts), classes)
     return model.predict_proba(vectorizer.transform(test))
 
@@ -150,11 +155,6 @@ def setfit(encoder, texts, classes, count, test, seed):
         data = Dataset.from_dict({"text": texts, "label": classes.tolist()})
         Trainer(model=model, args=arguments, train_dataset=data).train()
     return np.asarray(model.predict_proba(test, as_numpy=True))
-
-
-def softmax(logits):
-    exponentials = np.exp(np.float64(logits) - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 if __name__ == "__main__":

@@ -136,10 +136,12 @@ def check_labels(dataset, label_names, where):
 
 def shares_of_labels(dataset, label_names):
     """The share of texts with each label, float (L,)."""
-    labels = np.asarray(dataset["label"][:])
-    if labels.ndim == 1:
-        labels = labels[:, None] == np.arange(len(label_names))
-    return labels.mean(axis=0)
+    return shares_of(np.asarray(dataset["label"][:]), len(label_names))
+
+
+def shares_of(labels, count):
+    """As shares_of_labels. labels: int (N,), or where several may hold (N, L); count: L."""
+    return (labels if labels.ndim == 2 else labels[:, None] == np.arange(count)).mean(axis=0)
 
 
 def balanced_weights(labels, count):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tfbert.common.errors import UserError
+from tfbert.data.labels import shares_of
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
 
@@ -92,11 +93,6 @@ def fit(features, labels, seed, label_names, balanced=False):
     bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
     strengths = [None if is_rare(column) else each.C for column, each in zip(columns, fitted)]
     return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths
-
-
-def shares_of(labels, count):
-    """The share of the texts that have each label, float (L,). labels: as in fit."""
-    return (labels if labels.ndim == 2 else labels[:, None] == np.arange(count)).mean(axis=0)
 
 
 def is_rare(labels):

@@ -31,7 +31,7 @@ def choose_size(settings, task, device, config, pooling):
     small = config.hidden_size <= 512
     chosen = {
         "learning_rate": 1e-4 if small else 2e-5,
-        "num_train_epochs": task.epochs,
+        **({} if task.is_own else {"num_train_epochs": task.epochs}),
         **sizes_of_batches(device, config),
         "pooling": "first" if settings.method == "features" else "pooler",
     }
@@ -48,8 +48,6 @@ def choose_size(settings, task, device, config, pooling):
             chosen["hidden_dropout"] = 0.0
     if settings.method == "features":
         chosen = {name: value for name, value in chosen.items() if name not in FOR_FINE_TUNING}
-    elif task.is_own and not settings.from_scratch:
-        del chosen["num_train_epochs"]
     return fill_in(settings, chosen, config.max_length)
 
 
