@@ -5,6 +5,8 @@ from datasets import Dataset
 
 from tfbert.data.batches import Examples, TrainBatches, by_length, padded_length
 from tfbert.data.tokenizing import TextEncoder
+from tfbert.training.evaluating import predict
+from tfbert.training.settings import TrainSettings
 
 
 def encoder(length, truncation="head+tail"):
@@ -85,7 +87,7 @@ def test_batches_have_few_shapes_and_right_masks(compiled, longest, allowed):
         assert np.array_equal(inputs["attention_mask"], inputs["input_ids"] != 0)
     assert len(shapes) > 1 and shapes <= allowed
     lengths = stored.lengths[batches.epoch(0)].max(axis=1)
-    padded = [padded_length(each, longest, compiled) for each in lengths]
+    padded = [padded_length(each, longest, stored.longest) for each in lengths]
     assert 0 < batches.padding_share() < 0.6
     assert batches.padding_share() == 1 - stored.lengths[batches.epoch(0)].sum() / (16 * sum(padded))
 
@@ -99,8 +101,9 @@ def test_similar_lengths_meet_in_a_batch():
 
 def test_padded_length():
     assert [padded_length(n, 100) for n in (1, 9, 64, 65, 100)] == [4, 12, 64, 96, 100]
-    assert [padded_length(n, 512, compiled=True) for n in (1, 256, 257, 512)] == [256, 256, 512, 512]
-    assert [padded_length(n, 100, compiled=True) for n in (1, 65, 100)] == [64, 100, 100]
+    assert [padded_length(n, 512, longest=512) for n in (1, 256, 257, 512)] == [256, 256, 512, 512]
+    assert [padded_length(n, 100, longest=100) for n in (1, 65, 100)] == [64, 100, 100]
+    assert [padded_length(n, 512, longest=37) for n in (1, 32, 33, 37)] == [32, 32, 64, 64]
     assert padded_length(5, 6) == 6
 
 
@@ -133,3 +136,17 @@ def test_another_word_of_the_same_length_is_another_fingerprint():
         return Examples.tokenized(data, encoder(16), "tokenizing").fingerprint()
 
     assert fingerprint("bad") == fingerprint("bad") != fingerprint("good")
+
+
+@pytest.mark.parametrize("compiled, sizes", [(True, {16}), (False, {16, 10})])
+def test_where_xla_compiles_the_batches_of_predict_have_two_shapes(compiled, sizes):
+    stored, seen = examples(90, 60, compiled), []
+
+    def forward(inputs):
+        seen.append(inputs["input_ids"].shape)
+        return inputs["input_ids"].sum(axis=1, keepdims=True).astype(np.float32)
+
+    found = predict(forward, stored, TrainSettings(per_device_eval_batch_size=16, max_seq_length=60))
+    assert found[:, 0].tolist() == [stored.ids(row).sum() for row in range(90)]
+    assert {size for size, _ in seen} == sizes
+    assert (len(set(seen)) <= 2) == compiled

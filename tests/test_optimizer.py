@@ -1,7 +1,8 @@
 import keras
 import numpy as np
+import pytest
 
-from tfbert.training.optimizer import AdamW, WarmupLinearDecay
+from tfbert.training.optimizer import AdamW, WarmupLinearDecay, norm_by_rows
 
 
 def test_five_steps_equal_those_of_keras():
@@ -28,3 +29,10 @@ def test_five_steps_equal_those_of_keras():
 def test_the_rate_rises_then_falls_to_zero():
     rate = WarmupLinearDecay(1.0, 10, 110)
     assert [round(float(rate(step)), 4) for step in (0, 4, 9, 10, 60, 109, 110)] == [0.1, 0.5, 1.0, 1.0, 0.5, 0.01, 0.0]
+
+
+def test_the_norm_by_rows_is_the_global_norm():
+    tf = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(0)
+    tensors = [tf.constant(rng.normal(size=shape), "float32") for shape in ((50, 8), (7,), (3, 4, 5), (1,), (9, 2))]
+    np.testing.assert_allclose(norm_by_rows(tensors), tf.linalg.global_norm(tensors), rtol=1e-6)

@@ -64,6 +64,9 @@ STAGES = {  # name: (seconds allowed, function, its arguments)
     "small": (150, "keras_speed", SMALL | {"tokens": [512, 256], "batches": [32], "flash": True, "flags": NO_TRITON}),
     "base-256": (100, "keras_speed", BASE | {"tokens": [256], "batches": [32], "flash": True, "flags": NO_TRITON}),
     "mpnet-no-triton": (300, "tune", MPNET | {"seeds": [42], "flags": NO_TRITON}),
+    "train-minilm": (150, "train", {"encoder": "minilm", "words": "--dataset_name ./imdb"}),
+    "train-mpnet": (300, "train", {"encoder": "mpnet", "words": "--dataset_name ./imdb"}),
+    "train-own": (120, "train", {"encoder": "minilm", "words": "--train_file own/train.csv --test_file own/test.csv"}),
     "profile": (170, "keras_speed", LONG | {"flash": True, "rbg": True, "profile": True}),
 }
 TINY = os.environ.get("TINY")  # few steps, few reviews, a small model
@@ -250,7 +253,7 @@ def reviews(split, encoder="minilm"):
         if encoder == "mpnet":
             ids = stored["mpnet"][ids]
     examples = Examples.__new__(Examples)
-    examples.compiled, examples.starts = True, None
+    examples.starts, examples.longest = None, int(lengths.max())
     examples.lengths, examples.labels = lengths.astype(np.int32), labels.astype(np.int32)
     examples.parts = [(ids.astype(np.int32), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))]
     examples.firsts = np.array([0, len(lengths)])
@@ -263,8 +266,9 @@ def part_of(examples, rows, longest=None):
 
     ids = [examples.ids(row)[:longest] for row in rows]
     part = type(examples).__new__(type(examples))
-    part.compiled, part.starts, part.labels = examples.compiled, None, examples.labels[rows]
+    part.starts, part.labels = None, examples.labels[rows]
     part.lengths = np.array([len(each) for each in ids], np.int32)
+    part.longest = int(part.lengths.max())
     part.parts = [(np.concatenate(ids), np.concatenate([[0], np.cumsum(part.lengths, dtype=np.int64)]))]
     part.firsts = np.array([0, len(ids)])
     return part
@@ -301,7 +305,8 @@ class Pace:
         rows = [rows for rows, _ in zip(data.rows(), range(steps))]
         from tfbert.data.batches import padded_length
 
-        self.padded = [padded_length(data.examples.lengths[each].max(), data.max_seq_length, True) for each in rows]
+        examples, most = data.examples, data.max_seq_length
+        self.padded = [padded_length(examples.lengths[each].max(), most, examples.longest) for each in rows]
         self.tokens = [int(data.examples.lengths[each].sum()) for each in rows]
         self.batch, self.done, self.compiled = data.batch_size, 0, {}
         self.steady, self.window, self.last = [], [], time.perf_counter()
@@ -432,7 +437,7 @@ def keras_speed(job):
             flash = job.get("flash", False)
         data = speed_batches(tokens, batch)
         for waits in (False,) if engine == "tensorflow" else (True, False):
-            pace = Pace(data, steps, every=10 if not TINY else 2, warm_up=5 if not TINY else 2)
+            pace = Pace(data, steps, every=40 if not TINY else 2, warm_up=5 if not TINY else 2)
             losses = []
 
             def step_done(logs, pace=pace, losses=losses):
@@ -632,6 +637,18 @@ def judge(job, model, head, settings, validation, test):
     np.savez_compressed(OUT / f"logits_{job['encoder']}_{head['seed']}.npz", **kept)
 
 
+def train(job):
+    """train.py itself, all by default, with IMDb or a file of one's own: what it says, finds, and takes."""
+    output, begun = KIT / job["stage"], time.perf_counter()
+    command = [sys.executable, "project/train.py", "--model_name_or_path", f"./{job['encoder']}", *job["words"].split(),
+               "--output_dir", str(output)]  # fmt: skip
+    command += "--max_train_samples 64 --max_eval_samples 32".split() if TINY else []
+    subprocess.run(command, cwd=KIT, check=True)
+    metrics = json.loads((output / "metrics.json").read_text())
+    emit({"stage": job["stage"], "words": job["words"], "seconds": round(time.perf_counter() - begun, 1),
+          "metrics": metrics})  # fmt: skip
+
+
 # Ceilings, and PyTorch
 
 
@@ -713,7 +730,7 @@ def torch_speed(job):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 100))
         steps = 45 if not TINY else 9
         data = speed_batches(tokens, batch)
-        pace = Pace(data, steps, every=10 if not TINY else 2, warm_up=5 if not TINY else 2)
+        pace = Pace(data, steps, every=40 if not TINY else 2, warm_up=5 if not TINY else 2)
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         forward = torch.compile(model) if job.get("compile") else model

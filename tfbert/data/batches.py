@@ -16,18 +16,18 @@ class Examples:
     """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
 
     lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
-    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart;
-    compiled: whether XLA compiles whole steps, one for each length of a batch.
+    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart; longest:
+    tokens of the longest text, where XLA compiles whole steps, one for each length of a batch; else None.
     """
 
     def __init__(self, dataset, compiled=False):
         columns = dataset.data
-        self.compiled = compiled
         self.parts = [
             (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in columns.column("input_ids").chunks
         ]
         self.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.parts])
         self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.parts]).astype(np.int32)
+        self.longest = int(self.lengths.max()) if compiled else None
         self.starts = None
         if "start" in dataset.column_names:
             self.starts = np.asarray(columns.column("start"), np.int32)
@@ -107,20 +107,21 @@ class Examples:
 
     def batch(self, rows, max_seq_length):
         """The model's inputs for these rows, as `pad` gives them."""
-        length = padded_length(self.lengths[rows].max(), max_seq_length, self.compiled)
+        length = padded_length(self.lengths[rows].max(), max_seq_length, self.longest)
         return pad([self.ids(row) for row in rows], length, None if self.starts is None else self.starts[rows])
 
 
-def padded_length(length, max_seq_length, compiled=False):
+def padded_length(length, max_seq_length, longest=None):
     """What a batch is padded to whose longest text has `length` tokens, max_seq_length at most.
 
     Multiples of 32: few lengths, for each of which XLA compiles the loops of fused.py. Of 4 up to 64 tokens, where
-    padding would be the larger part (benchmarks/padding.py). Where XLA compiles whole steps, two lengths, half of
-    max_seq_length and all of it: each takes as long as a thousand steps (benchmarks/results/gpu.md).
+    padding would be the larger part (benchmarks/padding.py). Where XLA compiles whole steps, two lengths, as each takes
+    as long as a thousand steps (benchmarks/results/gpu.md): the power of two that has room for `longest`, the longest
+    text of all, and half of it.
     """
     bucket = SHORT_BUCKET if length <= 64 else BUCKET
-    if compiled:
-        bucket = -(-max_seq_length // (2 * BUCKET)) * BUCKET
+    if longest:
+        bucket = max(BUCKET, 2 ** math.ceil(math.log2(longest)) // 2)
     return min(-(-int(length) // bucket) * bucket, max_seq_length)
 
 
@@ -179,8 +180,8 @@ class TrainBatches:
     def tokens(self, epoch=0):
         """How many tokens an epoch holds, and how many with its padding."""
         lengths = self.examples.lengths[self.epoch(epoch)]
-        compiled = self.examples.compiled
-        padded = sum(padded_length(longest, self.max_seq_length, compiled) for longest in lengths.max(axis=1))
+        longest = self.examples.longest
+        padded = sum(padded_length(each, self.max_seq_length, longest) for each in lengths.max(axis=1))
         return int(lengths.sum()), int(padded * self.batch_size)
 
     def padding_share(self):

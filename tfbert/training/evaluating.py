@@ -24,8 +24,12 @@ def predict(forward, examples, settings):
     """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits."""
     texts, length = settings.per_device_eval_batch_size, settings.max_seq_length
     batches = by_length(examples.lengths, texts)
+    size = len(batches[0]) if examples.longest else 1  # XLA compiles each size anew: the last batch is filled up
     with memory_errors_explained(texts, length, "--per_device_eval_batch_size"):
-        sorted_logits = np.concatenate([np.asarray(forward(examples.batch(rows, length))) for rows in batches])
+        sorted_logits = np.concatenate([
+            np.asarray(forward(examples.batch(np.resize(rows, max(size, len(rows))), length)))[: len(rows)]
+            for rows in batches
+        ])  # fmt: skip
     logits = np.empty_like(sorted_logits)
     logits[np.concatenate(batches)] = sorted_logits
     return logits

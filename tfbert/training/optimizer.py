@@ -28,6 +28,8 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     shares: factors of the schedule's rate, in the order of the variables that it is built with; None for 1.
     """
 
+    compiled = False  # whether XLA compiles the update; step.py says so
+
     def __init__(self, *arguments, shares=None, **settings):
         super().__init__(*arguments, **settings)
         self.shares = shares
@@ -56,7 +58,8 @@ class TensorFlowAdamW(LayerwiseAdamW):
 
         grads, variables = zip(*super()._all_reduce_sum_gradients(grads_and_vars))
         grads = [tf.convert_to_tensor(grad) for grad in grads]  # that of an embedding table is sparse
-        grads, _ = tf.clip_by_global_norm(grads, self.global_clipnorm)
+        norm = norm_by_rows(grads) if self.compiled else None
+        grads, _ = tf.clip_by_global_norm(grads, self.global_clipnorm, norm)
         return list(zip(grads, variables))
 
     def update_step(self, gradient, variable, learning_rate):
@@ -78,6 +81,19 @@ class TensorFlowAdamW(LayerwiseAdamW):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+def norm_by_rows(tensors):
+    """As tf.linalg.global_norm: the root of the sum of all squares, float32, in few kernels where XLA compiles it.
+
+    XLA makes two for each sum down to one number, 400 for BERT-base, 2 of a step's 31 ms (benchmarks/results/gpu.md);
+    here are one for each matrix, and few for all vectors and what the rows of the matrices sum up to.
+    """
+    import tensorflow as tf
+
+    vectors = tf.concat([tf.reshape(each, [-1]) for each in tensors if each.shape.rank < 2], 0)
+    rows = [tf.reshape(tf.reduce_sum(tf.square(each), axis=-1), [-1]) for each in tensors if each.shape.rank > 1]
+    return tf.sqrt(tf.reduce_sum(tf.concat([*rows, tf.square(vectors)], 0)))
 
 
 AdamW = TensorFlowAdamW if keras.backend.backend() == "tensorflow" else LayerwiseAdamW

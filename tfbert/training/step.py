@@ -42,6 +42,7 @@ def compile_step(model, optimizer, loss, accuracy, xla):
     if keras.backend.backend() != "tensorflow":
         return
     model.train_step = functools.partial(train_step, model)
+    optimizer.compiled = xla
     for block in model.encoder.blocks:
         block.attention.flash = xla and flash_works(block.attention.head_size)
 
