@@ -66,11 +66,14 @@ def fine_tune(job, model, seed):
         start_head(job, model, seed)
     with team.scope():
         compile_classifier(model, settings, job.total_steps, job.device.xla, job.class_weights)
-    if seed == settings.seed:
-        say("Expected", expected_duration(job, model.config))
     evaluate = evaluation_of(job.validation, settings, job.metric)
     facts = run_facts(settings, seed, job.encoder, job.data, batches)
-    progress = fit(model, batches, evaluate, settings, job.total_steps, facts, team)
+
+    def when_paced(seconds):
+        if seed == settings.seed:
+            say("Expected", expected_duration(job, seconds))
+
+    progress = fit(model, batches, evaluate, settings, job.total_steps, facts, team, when_paced)
     return Run.of(progress, seed, job.metric)
 
 

@@ -86,8 +86,9 @@ def in_a_process(arguments, *options):
 
 def measure(arguments):
     """Seconds of a step, and the rate of a matrix product in the same precision; or milliseconds by operation."""
+    from contestants.stopwatch import matmul_rate
+
     from tfbert.model.backend import load_keras
-    from tfbert.training.device import matmul_rate
 
     load_keras()
     import keras

@@ -45,7 +45,8 @@ def settings(folder, **changes):
     return TrainSettings(**(values | changes))
 
 
-def train(data, folder, policy="float32", config=None, callback=None, total_steps=STEPS, xla=False, **changes):
+def train(data, folder, policy="float32", config=None, callback=None, total_steps=STEPS, xla=False, when_paced=None,
+          **changes):  # fmt: skip
     """Trains the tiny BERT; callback(progress) runs after every step."""
     keras.utils.set_random_seed(3)
     model, _ = load_classifier(train.encoder, config, policy)
@@ -61,9 +62,8 @@ def train(data, folder, policy="float32", config=None, callback=None, total_step
 
         Progress.on_train_batch_end = on_train_batch_end
     try:
-        return model, fit(
-            model, batches, evaluating.evaluation_of(data[1], chosen, "accuracy"), chosen, total_steps, FACTS
-        )
+        evaluate = evaluating.evaluation_of(data[1], chosen, "accuracy")
+        return model, fit(model, batches, evaluate, chosen, total_steps, FACTS, when_paced=when_paced)
     finally:
         Progress.on_train_batch_end = original
 
@@ -403,3 +403,20 @@ def test_too_little_memory_for_evaluation_names_its_batch_size(data):
 
     with pytest.raises(UserError, match="64 texts of 32 tokens: lower --per_device_eval_batch_size"):
         predict(forward, data[1], settings("."))
+
+
+@pytest.mark.parametrize("steps, lines", [(60, 6), (24, 3)])
+def test_the_pace_is_told_once_without_the_first_step(data, tmp_path, monkeypatch, steps, lines):
+    now, paces = [1.0], []
+    monkeypatch.setattr("tfbert.training.progress.time.perf_counter", lambda: now[0])
+
+    def pass_time(progress):
+        now[0] += 3.0 if progress.step else 100.0  # before the first step ends, and the others
+
+    changes = dict(when_paced=paces.append, logging_steps=None, eval_steps=100)
+    _, progress = train(data, tmp_path, callback=pass_time, total_steps=steps, **changes)
+    assert len([row for row in progress.history if "loss" in row]) == lines
+    assert (progress.first_step_seconds, progress.train_seconds) == (100, 100 + 3 * (steps - 1))
+    batches = TrainBatches(data[0], 16, LENGTH, seed=3)
+    assert paces == [30 / batches.padded_tokens(10, 10)]  # of steps 11 to 20
+    assert progress.history[0]["texts_per_second"] == pytest.approx(16 / 3)

@@ -27,7 +27,7 @@ def main():
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    times = StepTimes()
+    times = StepTimes(float(sys.argv[1]))
     steps = -(-len(texts) // batch_size)
 
     class Timer(keras.callbacks.Callback):

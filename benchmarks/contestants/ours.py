@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-from stopwatch import StepTimes
+from stopwatch import StepTimes, matmul_rate
 
 from tfbert.data.batches import Examples, TrainBatches
 from tfbert.data.tokenizing import TextEncoder
-from tfbert.training.device import find_device, matmul_rate
+from tfbert.training.device import find_device
 from tfbert.training.settings import TrainSettings
 
 
@@ -38,7 +38,7 @@ def main():
     config = classifier_config(read_config(encoder), ["negative", "positive"], SINGLE_LABEL, settings)
     model, _ = load_classifier(encoder, config, device.policy)
     compile_classifier(model, settings, batches.steps_per_epoch, device.xla)
-    times = StepTimes()
+    times = StepTimes(float(sys.argv[1]))
 
     class Timer(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

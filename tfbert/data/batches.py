@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import math
+from itertools import islice
 
 import numpy as np
 
@@ -177,17 +178,16 @@ class TrainBatches:
         for rows in self.rows(first_step):
             yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
 
-    def tokens(self, epoch=0):
-        """How many tokens an epoch holds, and how many with its padding."""
-        lengths = self.examples.lengths[self.epoch(epoch)]
-        longest = self.examples.longest
-        padded = sum(padded_length(each, self.max_seq_length, longest) for each in lengths.max(axis=1))
-        return int(lengths.sum()), int(padded * self.batch_size)
+    def padded_tokens(self, first_step, steps):
+        """How many tokens so many steps read, padding counted."""
+        lengths, longest = self.examples.lengths, self.examples.longest
+        longest_ones = (lengths[rows].max() for rows in islice(self.rows(first_step), steps))
+        return self.batch_size * sum(padded_length(each, self.max_seq_length, longest) for each in longest_ones)
 
     def padding_share(self):
         """The share of an epoch's tokens that is padding."""
-        tokens, padded = self.tokens()
-        return 1 - tokens / padded
+        tokens = self.examples.lengths[self.epoch(0)].sum()
+        return 1 - tokens / self.padded_tokens(0, self.steps_per_epoch)
 
 
 def by_length(lengths, batch_size):

@@ -5,7 +5,6 @@ import platform
 from dataclasses import dataclass
 
 from tfbert.common.errors import UserError
-from tfbert.common.timing import calls_per_second
 from tfbert.model.backend import load_keras
 from tfbert.training.team import ONE_DEVICE, THIS_MACHINE, Team, join
 
@@ -115,15 +114,3 @@ def cpu_multiplies_bfloat16():
 
 def available_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def matmul_rate(precision, rows=4096, inner=384, columns=1536):
-    """Floating-point operations per second of a matrix product of an encoder's kind, measured in 0.2 s."""
-    from keras import ops
-
-    left, right = ops.ones((rows, inner), precision), ops.ones((inner, columns), precision)
-
-    def multiply():
-        return float(ops.cast(ops.matmul(left, right)[0, 0], "float32"))  # waits until the device is done
-
-    return 2 * rows * inner * columns * calls_per_second(multiply)

@@ -25,17 +25,18 @@ def run_facts(settings, seed, encoder, data, batches):
     }
 
 
-def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEVICE):
+def fit(model, batches, evaluate, settings, total_steps, run_facts, team=ONE_DEVICE, when_paced=None):
     """Trains up to `total_steps`, resuming where settings say so.
 
     model: compiled by step.py; batches: TrainBatches; evaluate: a function from `forward`, which takes inputs to
     logits, to scores on what is held out, a dict of loss, accuracy and, last, the task's metric; run_facts: what must
     agree between a run and its continuation, and between machines, a dict; team: the devices, whose scope the model
-    was made in. Returns the Progress, with its history and whether it was interrupted.
+    was made in; when_paced: called once, with the seconds that a token of a training batch takes, padding counted.
+    Returns the Progress, with its history and whether it was interrupted.
     """
     with team.scope():
         model.optimizer.build(model.trainable_variables)
-    progress = Progress(model, batches, evaluate, settings, total_steps, run_facts, team)
+    progress = Progress(model, batches, evaluate, settings, total_steps, run_facts, team, when_paced)
     if settings.resume_from_checkpoint and team.cluster.is_chief:
         progress.restore(settings.resume_from_checkpoint)
     if len(team.cluster.workers) > 1:

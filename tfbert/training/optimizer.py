@@ -86,8 +86,8 @@ class TensorFlowAdamW(LayerwiseAdamW):
 def norm_by_rows(tensors):
     """As tf.linalg.global_norm: the root of the sum of all squares, float32, in few kernels where XLA compiles it.
 
-    XLA makes two for each sum down to one number, 400 for BERT-base, 2 of a step's 31 ms (benchmarks/results/gpu.md);
-    here are one for each matrix, and few for all vectors and what the rows of the matrices sum up to.
+    XLA makes two for each sum down to one number. Here are one for each matrix, and few for all vectors and what the
+    rows of the matrices sum up to: 100 fewer for BERT-base, 0.5 of a step's 31 ms (benchmarks/results/gpu.md).
     """
     import tensorflow as tf
 

@@ -24,11 +24,13 @@ from tfbert.training.distribution import agree
 from tfbert.training.evaluating import forward_of
 from tfbert.training.outputs import checkpoints_in
 
+PACED = 20  # steps after which the pace is known
+
 
 class Progress(keras.callbacks.Callback):
     """Prints and records how training goes, validates, writes checkpoints, and stops when asked to."""
 
-    def __init__(self, model, batches, evaluate, settings, total_steps, run_facts, team):
+    def __init__(self, model, batches, evaluate, settings, total_steps, run_facts, team, when_paced=None):
         super().__init__()
         self.set_model(model)
         self.batches = batches
@@ -37,6 +39,8 @@ class Progress(keras.callbacks.Callback):
         self.total_steps = total_steps
         self.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
         self.save_steps = settings.save_steps or self.eval_steps
+        self.logging_steps = settings.logging_steps or max(10, total_steps // 100)
+        self.when_paced = when_paced
         self.checkpoints = folder_of_seed(settings.output_dir, run_facts["seed"])
         self.run_facts = run_facts
         self.team = team
@@ -52,7 +56,7 @@ class Progress(keras.callbacks.Callback):
         self.window = Window()
 
     def on_train_begin(self, logs=None):
-        self.began, self.window = time.perf_counter(), Window()
+        self.began, self.window, self.first = time.perf_counter(), Window(), self.step
 
     def on_train_batch_begin(self, batch, logs=None):
         self.window.resume()
@@ -62,7 +66,7 @@ class Progress(keras.callbacks.Callback):
         self.window.steps += 1
         if self.first_step_seconds is None:
             float(logs["loss"])  # waits until the device is done
-            self.first_step_seconds = time.perf_counter() - self.began
+            self.first_step_seconds = self.window.compiling = time.perf_counter() - self.began
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         at_end = self.step == self.total_steps
         validates = self.step % self.eval_steps == 0 or at_end
@@ -71,7 +75,7 @@ class Progress(keras.callbacks.Callback):
             stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
         else:
             stopping = self.stop_asked  # read once: a signal may come at any moment
-        if self.step % self.settings.logging_steps == 0 or validates or saves or stopping:
+        if self.step % self.logging_steps == 0 or validates or saves or stopping:
             loss, accuracy = float(logs["loss"]), float(logs["accuracy"])  # waits until the device is done
             self.window.pause()
             self.log(loss, accuracy)
@@ -92,6 +96,8 @@ class Progress(keras.callbacks.Callback):
             )
         seconds, steps = self.window.seconds, self.window.steps
         self.train_seconds += seconds
+        if self.window.compiling and steps > 1:  # what the first step took says nothing about those that follow
+            seconds, steps = seconds - self.window.compiling, steps - 1
         texts = steps * self.batches.batch_size / seconds
         tokens = texts * self.batches.tokens_per_row
         left = seconds / steps * (self.total_steps - self.step)
@@ -109,6 +115,9 @@ class Progress(keras.callbacks.Callback):
             f"{texts:.1f} texts/s  {tokens:,.0f} tok/s  {clock(left)} left",
             flush=True,
         )
+        if self.when_paced and (self.step - self.first >= PACED or self.step == self.total_steps):
+            self.when_paced(seconds / self.batches.padded_tokens(self.step - steps, steps))
+            self.when_paced = None
         self.model.reset_metrics()
         self.window = Window()
 
@@ -187,6 +196,7 @@ class Window:
 
     def __init__(self):
         self.steps, self.seconds, self.started = 0, 0.0, None
+        self.compiling = 0.0  # seconds of these, of a run's first step
 
     def resume(self):
         self.started = self.started or time.perf_counter()

@@ -94,7 +94,9 @@ class RunSettings:
 
     precision: str = machine("auto", "arithmetic", choices=("auto", "float32", "bfloat16", "float16"))
     xla: str = machine("auto", "compile whole steps with XLA: on for one GPU, else off", choices=("auto", "on", "off"))
-    logging_steps: int = machine(10, "steps between progress lines", at_least=1)
+    logging_steps: int | None = machine(
+        None, "steps between progress lines; default: a hundred lines in a run, 10 at least", at_least=1
+    )
     eval_steps: int | None = machine(None, "steps between validations; default: five in a run", at_least=1)
     save_steps: int | None = machine(None, "steps between checkpoints; default: as validations", at_least=1)
     resume_from_checkpoint: str | None = machine(None, "'last', or a checkpoint folder")

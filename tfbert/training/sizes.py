@@ -1,7 +1,6 @@
 """How large a job is: what the command line leaves open, and how long it will take."""
 
 from tfbert.common.errors import UserError
-from tfbert.training.device import matmul_rate
 
 FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout",
                    "head")  # fmt: skip
@@ -89,14 +88,11 @@ def choose_pretraining_size(settings, device, config):
     fill_in(settings, chosen, config.max_length)
 
 
-def expected_duration(job, config):
-    """In words, from the count of floating-point operations and the speed of a matrix product on this device."""
-    width, inner, team = config.hidden_size, config.intermediate_size, job.device.team
+def expected_duration(job, seconds):
+    """How long all runs of a job take, validation and test included, in words. seconds: of a token in training."""
     batches = job.batches(job.settings.seed)
-    per_token = 2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner)
-    epoch_tokens = batches.tokens()[1]
-    forward = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())
-    tokens = 3 * epoch_tokens * job.total_steps / batches.steps_per_epoch / team.size + forward
-    tokens *= job.settings.seeds
-    rate = 0.45 * matmul_rate(job.device.precision)  # the share of it that training reaches
-    return f"about {max(1, round(tokens * per_token / rate / 60 + 0.5))} min of training and evaluation"
+    trained = batches.padded_tokens(0, batches.steps_per_epoch) * job.total_steps / batches.steps_per_epoch
+    read = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())  # forwards only: a third of the work
+    expected = seconds * (trained + read / 3) * job.settings.seeds
+    rounded = f"{expected / 60:.0f} min" if expected > 90 else f"{max(10, round(expected, -1)):.0f} s"
+    return f"about {rounded} of training and evaluation"
