@@ -149,27 +149,20 @@ def tokenized(scratch, minilm, mpnet):
 
 def texts(scratch, encoders, own):
     """What train.py itself wants: IMDb's two splits, the encoders' tokenizers, and one's own data, if any."""
-    from tfbert.data.sources import find_dataset
+    from tfbert.data.sources import POOLING_FILES, find_dataset
     from tfbert.data.splits import load_splits
     from tfbert.data.tasks import find_task
     from tfbert.training.settings import TrainSettings
 
     task, settings = find_task("imdb"), TrainSettings(max_seq_length=TOKENS)
     splits = load_splits(task, find_dataset(task, settings), settings)
-    with zipfile.ZipFile(scratch / "texts.zip", "w", zipfile.ZIP_LZMA) as archive:
+    with zipfile.ZipFile(scratch / "texts.zip", "w") as archive:
         for name, parts in {"train": (splits.train, splits.validation), "test": (splits.test,)}.items():
-            concatenate_datasets(parts).to_parquet(scratch / "texts.parquet", compression="none")
+            concatenate_datasets(parts).to_parquet(scratch / "texts.parquet")
             archive.write(scratch / "texts.parquet", f"imdb/{name}.parquet")
         for encoder, folder in encoders.items():
-            for name in (
-                "tokenizer.json",
-                "tokenizer_config.json",
-                "vocab.txt",
-                "modules.json",
-                "1_Pooling/config.json",
-            ):
-                if (folder / name).exists():
-                    archive.write(folder / name, f"{encoder}/{name}")
+            for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", *POOLING_FILES):
+                archive.write(folder / name, f"{encoder}/{name}")
         for name in ("train.csv", "test.csv") if own else ():
             archive.write(Path(own, name), f"own/{name}")
     return (scratch / "texts.zip").read_bytes()
