@@ -56,7 +56,7 @@ def learn(job):
 def fine_tune(job, model, seed):
     """Trains the whole model, encoder and head: a Run. One step of it stands in tfbert/training/step.py."""
     from tfbert.training.evaluating import evaluation_of
-    from tfbert.training.features import start_head
+    from tfbert.training.features import doubt_labels, start_head
     from tfbert.training.fitting import fit, run_facts
     from tfbert.training.runs import Run
     from tfbert.training.step import compile_classifier
@@ -64,6 +64,8 @@ def fine_tune(job, model, seed):
     settings, team, batches = job.settings, job.device.team, job.batches(seed)
     if settings.head == "regression":
         start_head(job, model, seed)
+    elif job.task.is_own and seed == settings.seed:
+        doubt_labels(job, model)
     with team.scope():
         compile_classifier(model, settings, job.total_steps, job.device.xla, job.class_weights)
     evaluate = evaluation_of(job.validation, settings, job.metric)
@@ -95,12 +97,16 @@ def save(job, model, run):
     """Puts the model into --output_dir in one step: Hugging Face files, ONNX, history."""
     from tfbert.inference.onnx_export import save_onnx
     from tfbert.model.weights import get_weights
+    from tfbert.report.suspects import suspects_of
 
-    with job.stopwatch("saving"), replaced_folder(job.settings.output_dir, owned=OUTPUT_FILES) as folder:
+    settings = job.settings
+    with job.stopwatch("saving"), replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as folder:
         save_classifier(folder, get_weights(model), job.config, job.tokenizer)
         save_onnx(folder / "onnx", model, job.some_texts())
         write_json(folder / "history.json", list(run.history))
         write_csv(folder / "history.csv", list(run.history))
+        if settings.excerpt_words and (rows := suspects_of(job)):
+            write_csv(folder / "suspects.csv", rows)
 
 
 def test(job, model, run, runs):
@@ -121,13 +127,17 @@ def test(job, model, run, runs):
 def report(job, run, metrics, logits):
     """Writes report, pictures, metrics.json and model card, and says what matters most."""
     from tfbert.report.record import Record, write_all
+    from tfbert.report.suspects import suspects_of
     from tfbert.report.wording import headline
 
-    record = Record(job, run, metrics, logits)
+    record = Record(job, run, metrics, logits, suspects_of(job))
     write_all(record)
     print()
     for line in headline(metrics, job.task):
         say(*line)
+    if record.suspects:
+        looked_at = f"{len(job.held_out):,} training {job.task.unit}"
+        say("Suspects", f"{len(record.suspects):,} of {looked_at} are probably mislabelled: see the report")
     for note in record.notes:
         say("Note", note)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))

@@ -49,6 +49,7 @@ def main():
     parser.add_argument("--only", nargs="+", help="names of sets")
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--untimed", action="store_true", help="other work runs beside: leave the seconds out")
     parser.add_argument("--environments", default=".benchmarks", help="a folder for the contestants' environments")
     arguments = parser.parse_args()
     folders = sorted(path.parent for path in Path(arguments.sets).glob("*/train.csv"))
@@ -61,11 +62,11 @@ def main():
                 if key(row) in done or contestant == "setfit" and not has_few(folder):
                     continue
                 row |= measured(contestant, folder, seed, arguments.environments)
-                append(ROWS, row)
                 print(
                     f"{folder.name:16} {contestant:8} seed {seed}: {row['accuracy']:.2%} {row['seconds']:.0f} s",
                     flush=True,
                 )
+                append(ROWS, row | ({"seconds": None} if arguments.untimed else {}))
     write_text(RESULTS / "own_data.md", table())
 
 
@@ -185,7 +186,7 @@ def table():
 
 
 def mean_of(runs, figure):
-    return float(np.mean([run[figure] for run in runs]))
+    return float(np.mean([np.nan if run[figure] is None else run[figure] for run in runs]))
 
 
 def shown(runs, figure):
@@ -195,6 +196,8 @@ def shown(runs, figure):
 
 
 def in_words(value, figure):
+    if np.isnan(value):
+        return ""
     if figure == "seconds":
         return f"{value:.0f}"
     return f"{100 * value:.2f}" if figure in ("accuracy", "f1_macro") else f"{value:.3f}"

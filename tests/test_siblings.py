@@ -185,7 +185,7 @@ def test_a_dimension_that_hardly_varies_gets_no_weight():
     features = rng.normal(size=(200, 4)).astype(np.float32)
     labels = (features[:, 0] > 0).astype(int)
     features[:, 3] = 2 + 1e-6 * features[:, 1]
-    kernel, bias, _ = fit_regression(features, labels, 1, TOPICS[:2])
+    kernel, bias, *_ = fit_regression(features, labels, 1, TOPICS[:2])
     assert np.abs(kernel[3]).max() < np.abs(kernel[0]).max()
     features[:, 3] += 1e-3  # as another machine rounds
     assert ((features @ kernel + bias).argmax(axis=1) == labels).mean() > 0.97
@@ -202,10 +202,11 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     rng = np.random.default_rng(0)
     features = rng.normal(3, 5, (300, 6)).astype(np.float32)
     labels = (features @ rng.normal(size=(6, count))).argmax(axis=1)
-    kernel, bias, strengths = fit_regression(features, labels, 1, TOPICS[:count])
+    kernel, bias, strengths, held_out = fit_regression(features, labels, 1, TOPICS[:count])
     scaled = StandardScaler().fit_transform(features)
     reference = LogisticRegression(C=strengths[0], solver="newton-cg").fit(scaled, labels)
     np.testing.assert_allclose(softmax(features @ kernel + bias), reference.predict_proba(scaled), atol=2e-3)
+    assert held_out.shape == (300, count) and 0.7 < (held_out.argmax(axis=1) == labels).mean() < 1
 
 
 def test_c_is_that_of_the_lowest_cross_entropy_on_folds(monkeypatch):
@@ -226,7 +227,7 @@ def test_c_is_that_of_the_lowest_cross_entropy_on_folds(monkeypatch):
     ]
     fitted, seen = LogisticRegression.fit, []
     monkeypatch.setattr(LogisticRegression, "fit", lambda self, *data: seen.append(self.C) or fitted(self, *data))
-    chosen = regression(features, labels, 1, balanced=False).C
+    chosen = regression(features, labels, 1, balanced=False)[0].C
     assert scores[list(STRENGTHS).index(chosen)] < 1.02 * min(scores) and 1e-4 < chosen < 1
     assert max(seen) < 10  # what comes after a worse one is not tried
 
@@ -236,7 +237,7 @@ def test_labels_that_can_be_parted_at_once_give_no_warning(recwarn):
 
     labels = np.arange(60) % 2
     features = (labels[:, None] + np.random.default_rng(0).normal(0, 1e-3, (60, 3))).astype(np.float32)
-    assert (regression(features, labels, 1, balanced=False).predict(features) == labels).all()
+    assert (regression(features, labels, 1, balanced=False)[0].predict(features) == labels).all()
     assert not recwarn.list
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfbert.common.errors import UserError
+from tfbert.data.duplicates import Repeats, repeats
 from tfbert.data.labels import check_labels, has_lists, names_of, numbered, shares_of_labels
 from tfbert.data.tables import read_splits, read_unsupervised
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
@@ -17,7 +18,8 @@ COLUMNS = ("text", "text_pair")
 class Splits:
     """Three `datasets.Dataset`s, the labels' names, and what is to be said of how they came about.
 
-    Columns: text, for pairs text_pair, and label, a class number or, where several labels may hold, zeros and ones.
+    Columns: text, for pairs text_pair, label, a class number or, where several labels may hold, zeros and ones, and,
+    where the task has one, group.
     """
 
     train: object
@@ -25,6 +27,7 @@ class Splits:
     test: object
     label_names: list[str]
     notes: list[str]
+    repeats: Repeats  # of the texts to train on and those to test on
     test_is_drawn: bool = False  # from the texts of train, by --seed
 
     @property
@@ -43,7 +46,7 @@ def load_splits(task, source, settings):
     data = read_splits(task, source, settings, notes)
     test_name = name_of_test(task, data, settings)
     wanted = ["train", test_name] if test_name else ["train"]
-    check_columns(data, wanted, [*task.text_columns, *task.label_columns], source)
+    check_columns(data, wanted, task.columns, source)
     parts = {name: normalised(data[name], task, source) for name in wanted}
     if settings.validation_file:
         parts["held out"] = normalised(data["validation"], task, source)
@@ -72,9 +75,11 @@ def load_splits(task, source, settings):
     check_labels(test, label_names, "the texts drawn by --seed to test on")
     if unseen := [name for name, share in zip(label_names, shares_of_labels(train, label_names)) if not share]:
         notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
-    if shared := len(set(keys_of(test)) & set(keys_of(train))):
-        notes.append(f"{shared:,} different {task.unit} stand in train and in test")
-    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), test_is_drawn=not test_name)
+    if task.group_column and (shared := len(set(test["group"]) & set(train["group"]))):
+        notes.append(f"{shared:,} groups of {task.group_column} stand in train and in --test_file")
+    found = repeats(list(keys_of(train)), train["label"][:], list(keys_of(test)))
+    notes += found.in_words(task.unit)
+    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found, test_is_drawn=not test_name)
 
 
 def name_of_test(task, data, settings):
@@ -86,9 +91,8 @@ def name_of_test(task, data, settings):
 
 def without_test_split(train, task, settings):
     """Two parts of the only split that there is: the texts to test on, and the rest."""
-    order = drawn_order(train, settings.seed)
-    count = max(2, round(task.test_share * len(train)))
-    return train.select(order[:count]), train.select(order[count:])
+    drawn, rest = parted(train, max(2, round(task.test_share * len(train))), settings.seed)
+    return train.select(drawn), train.select(rest)
 
 
 def load_texts(task, source, settings, notes):
@@ -104,8 +108,9 @@ def load_texts(task, source, settings, notes):
     if settings.unsupervised and "unsupervised" not in data:
         data = {**data, **read_unsupervised(task, source, settings, notes)}
     check_columns(data, wanted, task.text_columns, source)
-    parts = {split: renamed(part, dict(zip(task.text_columns, COLUMNS))) for split, part in data.items()
-             if set(task.text_columns) <= set(part.column_names)}  # fmt: skip
+    names = columns_of_texts(task)
+    parts = {split: renamed(part, {old: new for old, new in names.items() if old in part.column_names})
+             for split, part in data.items() if set(task.text_columns) <= set(part.column_names)}  # fmt: skip
     train, test_name = parts["train"], name_of_test(task, data, settings)
     check_text(train, task.text_columns, source)
     test = parts.get(test_name)
@@ -118,7 +123,8 @@ def load_texts(task, source, settings, notes):
 
     def one_column(dataset):
         """The two texts of pairs, one after the other."""
-        return concatenate_datasets([renamed(dataset, {column: "text"}) for column in dataset.column_names])
+        columns = [column for column in COLUMNS if column in dataset.column_names]
+        return concatenate_datasets([renamed(dataset, {column: "text"}) for column in columns])
 
     return one_column(train), one_column(held_out)
 
@@ -152,18 +158,46 @@ def hold_out(train, settings, given=None):
     held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
-    order = drawn_order(train, settings.seed)
-    return train.select(order[held_out : held_out + wanted]), train.select(order[:held_out])
+    drawn, rest = parted(train, held_out, settings.seed)
+    return train.select(rest[:wanted]), train.select(drawn)
+
+
+def parted(dataset, count, seed):
+    """Row numbers of about `count` rows drawn by the seed, and of the others in random order: two int64 (N,).
+
+    All rows of a group are on one side. Raises UserError where the groups are too large for that.
+    """
+    order = drawn_order(dataset, seed)
+    if "group" not in dataset.column_names:
+        return order[:count], order[count:]
+    groups, drawn, rest = np.array(dataset["group"][:])[order], [], []
+    for rows in np.split(order, np.flatnonzero(groups[1:] != groups[:-1]) + 1):
+        fits = len(drawn) < count and len(drawn) + len(rows) <= 1.5 * count
+        (drawn if fits else rest).extend(rows)
+    if len(drawn) < count / 2:
+        raise UserError(
+            f"--group_column: {len(set(groups.tolist()))} groups of {len(dataset):,} rows are too large for {count:,} "
+            "rows to be set aside without cutting one: name another column, or a --test_file and a --validation_file"
+        )
+    return np.array(drawn), np.array(rest)
 
 
 def drawn_order(dataset, seed):
-    """Row numbers, int64 (N,), in the order of a keyed hash of their texts: random, yet the same from any source."""
+    """Row numbers, int64 (N,), in the order of a keyed hash of their texts: random, yet the same from any source.
+
+    Where there are groups, they stand in the order of a hash of their names, and the rows of each in that of its texts.
+    """
     key = str(seed).encode()
-    hashes = (
-        int.from_bytes(hashlib.blake2b(text.encode(), key=key, digest_size=8).digest(), "big")
-        for text in keys_of(dataset)
-    )
-    return np.argsort(np.fromiter(hashes, np.uint64, len(dataset)), kind="stable")
+
+    def hashes(texts):
+        numbers = (int.from_bytes(hashlib.blake2b(each.encode(), key=key, digest_size=8).digest(), "big")
+                   for each in texts)  # fmt: skip
+        return np.fromiter(numbers, np.uint64, len(dataset))
+
+    orders = [hashes(keys_of(dataset))]
+    if "group" in dataset.column_names:
+        orders.append(hashes(dataset["group"][:]))
+    return np.lexsort(orders)
 
 
 def keys_of(dataset):
@@ -191,6 +225,11 @@ def check_text(dataset, names, source):
             raise UserError(f"data set {source.name}: the column {name} does not hold text")
 
 
+def columns_of_texts(task):
+    """{the task's name: ours} of the columns of texts, and of that of groups, if any."""
+    return dict(zip(task.text_columns, COLUMNS)) | ({task.group_column: "group"} if task.group_column else {})
+
+
 def renamed(dataset, names):
     """`dataset` with the columns {old name: new name} only."""
     dataset = dataset.select_columns(list(names))
@@ -199,7 +238,7 @@ def renamed(dataset, names):
 
 def normalised(dataset, task, source):
     """`dataset` with its columns named text, text_pair and label; several label columns become one, of lists."""
-    texts = dict(zip(task.text_columns, COLUMNS))
+    texts = columns_of_texts(task)
     several = len(task.label_columns) > 1
     for name in (*task.text_columns, *task.label_columns):
         if missing := dataset.data.column(name).null_count:

@@ -26,7 +26,7 @@ def read_splits(task, source, settings, notes, texts_only=False):
     """
     if settings.train_file:
         files = {"train": settings.train_file, "validation": settings.validation_file, "test": settings.test_file}
-        columns = [*task.text_columns, *task.label_columns]
+        columns = task.columns
         tables = {
             split: (path, partial(read_rows, path, f"--{split}_file", columns, settings.quoting, notes))
             for split, path in files.items()
@@ -105,7 +105,7 @@ def tables_of_folder(task, source, settings, notes):
     files = {str(split): list(map(str, paths)) for split, paths in (builder.config.data_files or {}).items()}
     kinds = {kind_of(path) for paths in files.values() for path in paths}
     if builder.info.features is None and kinds and kinds <= set(TABLES) - {".parquet"}:
-        columns = [*task.text_columns, *task.label_columns]
+        columns = task.columns
 
         def rows_of_files(paths):
             each = (read_rows(path, "--dataset_name", columns, settings.quoting, notes) for path in paths)
@@ -154,9 +154,8 @@ def read_unsupervised(task, source, settings, notes):
 
 def rows_of(dataset, task, place):
     """Yields (place, row) of a `datasets.Dataset`, with names in place of class numbers."""
-    wanted = [*task.text_columns, *task.label_columns]
-    if set(wanted) <= set(dataset.column_names):
-        dataset = dataset.select_columns(wanted)
+    if set(task.columns) <= set(dataset.column_names):
+        dataset = dataset.select_columns(task.columns)
     classes = {column: getattr(feature, "feature", feature) for column, feature in dataset.features.items()}
     names = {column: feature.names for column, feature in classes.items() if hasattr(feature, "names")}
     for number, row in enumerate(dataset, 1):
@@ -190,7 +189,7 @@ def dataset_of(rows, task, path, notes, texts_only=False):
     """
     from datasets import Dataset, Features, Value
 
-    places, texts, cells = [], [], []
+    places, texts, cells, groups = [], [], [], []
     *flags, label_flag = ("--text_column", "--text_pair_column", "--label_column") if task.is_own else (None,) * 3
     for place, row in rows:
         texts.append([text_in(row, column, place, flag) for column, flag in zip(task.text_columns, flags)])
@@ -198,6 +197,9 @@ def dataset_of(rows, task, path, notes, texts_only=False):
             raise NoLabels(no_column(row, task.label_columns[0], place, label_flag))
         cells.append([row.get(name) if texts_only else value_in(row, name, place, label_flag)
                       for name in task.label_columns])  # fmt: skip
+        if task.group_column:
+            value = value_in(row, task.group_column, place, "--group_column")
+            groups.append(place if is_blank(value) else str(value))  # without a value: a group of its own
         places.append(place)
     if not places:
         raise UserError(f"{path} has no rows")
@@ -214,6 +216,8 @@ def dataset_of(rows, task, path, notes, texts_only=False):
         table = zip(*(cells[row] for row in kept))
         columns |= {name: labels_of(column, places, name, task, notes)
                     for name, column in zip(task.label_columns, table)}  # fmt: skip
+    if groups:
+        columns[task.group_column] = [groups[row] for row in kept], Value("string")
     features = Features({name: kind for name, (_, kind) in columns.items()})
     return Dataset.from_dict({name: column for name, (column, _) in columns.items()}, features)
 

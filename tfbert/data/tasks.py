@@ -27,6 +27,7 @@ class Task:
     text_columns: tuple = ("text",)  # one, or two for pairs of texts
     label_columns: tuple = ("label",)  # several, of zeros and ones, where several labels may hold
     label_separator: str | None = None  # between the labels of one cell, where several may hold
+    group_column: str | None = None  # rows with the same value stay on one side of every split
     label_names: dict = field(default_factory=dict)  # the data's names, in their order -> the names that users read
     place_names: tuple = ()  # of labels that are numbers, or zeros and ones by place
     metric: str = "accuracy"  # of report.metrics.METRICS; where several labels may hold, it is f1_micro
@@ -37,6 +38,11 @@ class Task:
     example: str = "One of your texts."
     published: tuple = ()  # what others reached: (model and recipe, the metric, source)
     published_on: str = ""  # the texts of these figures, where they are not those that --data_dir or the Hub gives
+
+    @property
+    def columns(self):
+        """Those that are read, a list of names."""
+        return [*self.text_columns, *self.label_columns, *([self.group_column] if self.group_column else [])]
 
     @property
     def is_own(self):
@@ -150,7 +156,7 @@ def find_task(name):
 
 def chosen_task(settings):
     """The Task that the settings name, or the user's own where they name a file or columns."""
-    own = ("train_file", "text_column", "text_pair_column", "label_column", "label_separator")
+    own = ("train_file", "text_column", "text_pair_column", "label_column", "label_separator", "group_column")
     if not any(getattr(settings, name) for name in own):
         for name in ("validation_file", "test_file"):
             if getattr(settings, name):
@@ -169,9 +175,11 @@ def chosen_task(settings):
     pair = (settings.text_pair_column,) if settings.text_pair_column else ()
     labels = [name.strip() for name in (settings.label_column or "label").split(",")]
     labels = tuple(name for name in labels if name)
-    columns = (settings.text_column or "text", *pair, *labels)
+    group = (settings.group_column,) if settings.group_column else ()
+    columns = (settings.text_column or "text", *pair, *labels, *group)
     if not labels or len(set(columns)) < len(columns):
-        raise UserError(f"--text_column, --text_pair_column and --label_column must differ: {', '.join(columns)}")
+        flags = "--text_column, --text_pair_column, --label_column and --group_column"
+        raise UserError(f"{flags} must differ: {', '.join(columns)}")
     if len(labels) > 1 and settings.label_separator:
         raise UserError("--label_separator goes with one --label_column")
     names = tuple(name.strip() for name in (settings.label_names or "").split(",") if name.strip())
@@ -184,5 +192,6 @@ def chosen_task(settings):
         text_columns=(settings.text_column or "text", *pair),
         label_columns=labels,
         label_separator=settings.label_separator,
+        group_column=settings.group_column,
         place_names=names,
     )

@@ -271,16 +271,20 @@ class SequenceClassifier(keras.Model):
 
     def pooled(self, inputs, training=False):
         """What the last layer classifies, float32 (B, D)."""
-        ids, mask = inputs["input_ids"], inputs.get("attention_mask")
-        if mask is None:
-            mask = ops.not_equal(ids, self.config.pad_token_id)
-        hidden = self.encoder(ids, mask, inputs.get("token_type_ids"), training=training)
+        hidden, mask = self.read(inputs, training)
         pooled = mean_of_tokens(hidden, mask) if self.config.pooling == "mean" else hidden[:, 0]
         if self.pooler:
             if self.config.dropout_before_pooler:
                 pooled = self.dropout(pooled, training=training)
             pooled = self.pooler(pooled)
         return ops.cast(pooled, "float32")
+
+    def read(self, inputs, training=False):
+        """The encoder's vectors, float (B, S, D), and the mask, int (B, S)."""
+        ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+        if mask is None:
+            mask = ops.not_equal(ids, self.config.pad_token_id)
+        return self.encoder(ids, mask, inputs.get("token_type_ids"), training=training), mask
 
 
 def mean_of_tokens(hidden, mask):

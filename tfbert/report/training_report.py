@@ -7,6 +7,7 @@ import platform
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
 from tfbert.report.confusions import MANY, confused_pairs, never_predicted
+from tfbert.report.data_doubts import what_may_be_wrong
 from tfbert.report.markdown import one_line, table
 from tfbert.report.metrics import METRICS, has_roc
 from tfbert.report.mistakes import table_of_mistakes, worst_mistakes
@@ -16,7 +17,8 @@ PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "
 
 
 def write_report(path, record):
-    parts = (summary, what_was_done, curves, per_label, confidence, by_length, most_confident_mistakes)
+    parts = (summary, what_was_done, curves, per_label, confidence, by_length, most_confident_mistakes,
+             what_may_be_wrong)  # fmt: skip
     lines = [line for part in parts for line in (*part(record), "")]
     write_text(path, "\n".join([f"# Training report: {record.title}", "", *lines]))
 

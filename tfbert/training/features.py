@@ -12,6 +12,7 @@ import numpy as np
 
 from tfbert.common.errors import UserError
 from tfbert.data.labels import shares_of
+from tfbert.model.modeling import mean_of_tokens
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
 
@@ -20,36 +21,40 @@ FOLDS = 5
 LEAST_SCALE = 0.01  # of a dimension, in medians of all
 MOST_FOR_START = 10_000  # texts that the head is fitted to before it is fine-tuned
 NEAR_TIE = 1.01  # times the lowest cross-entropy
+LEAST_PROBABILITY = 1e-7  # of a label that is in no text of a fold
 
 
 class Vectors(keras.Model):
-    """What a SequenceClassifier's head classifies: float32 (B, D)."""
+    """What a SequenceClassifier's head classifies, or the mean of its tokens: float32 (B, D)."""
 
-    def __init__(self, classifier):
+    def __init__(self, classifier, mean=False):
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.mean = classifier, mean
+        self.compile(jit_compile=False)
 
     def call(self, inputs):
-        return self.classifier.pooled(inputs)
+        return mean_of_tokens(*self.classifier.read(inputs)) if self.mean else self.classifier.pooled(inputs)
 
 
 def fit_features(job, model, seed):
     """Leaves the encoder as it is and fits the head by logistic regression: a Run."""
     started = time.perf_counter()
     model.compile(jit_compile=False)
-    strengths = fit_head(model, job.train, job.settings, seed)
+    strengths = fit_head(job, model, job.train, seed)
     seconds = time.perf_counter() - started
     scores = evaluation_of(job.validation, job.settings, job.metric)(model.predict_on_batch)
     return Run(seed, model.get_weights(), scores[job.metric], seconds, strengths=strengths)
 
 
-def fit_head(model, examples, settings, seed):
-    """Fits the head of a SequenceClassifier, whose encoder stays, to Examples. Returns the C of each regression."""
-    vectors = Vectors(model)
-    vectors.compile(jit_compile=False)
-    features = predict(vectors.predict_on_batch, examples, settings)
-    balanced = settings.class_weights == "balanced"
-    kernel, bias, strengths = fit(features, examples.labels, seed, list(model.config.id2label.values()), balanced)
+def fit_head(job, model, examples, seed):
+    """Fits the head of a SequenceClassifier, whose encoder stays, to the first of the job's training texts, Examples.
+
+    Gives the job what held-out folds say of these texts. Returns the C of each regression.
+    """
+    features = predict(Vectors(model).predict_on_batch, examples, job.settings)
+    balanced, names = job.settings.class_weights == "balanced", list(model.config.id2label.values())
+    groups = groups_of(job, examples)
+    kernel, bias, strengths, job.held_out = fit(features, examples.labels, seed, names, balanced, groups)
     model.classifier.kernel.assign(kernel)
     model.classifier.bias.assign(bias)
     return strengths
@@ -65,43 +70,65 @@ def start_head(job, model, seed):
     shares = shares_of(texts.labels, model.config.num_labels)
     if 0 < shares.min() and shares.max() < 1:
         model.compile(jit_compile=False)
-        fit_head(model, texts, job.settings, seed)
+        fit_head(job, model, texts, seed)
 
 
-def fit(features, labels, seed, label_names, balanced=False):
+def doubt_labels(job, model):
+    """Gives the job what held-out folds say of its first training texts, by regression on the mean of their tokens."""
+    texts = job.train.first(MOST_FOR_START)
+    if not job.several and job.device.team.size == 1:
+        features = predict(Vectors(model, mean=True).predict_on_batch, texts, job.settings)
+        scaled = scaler_of(features).transform(features)
+        _, job.held_out = regression(scaled, texts.labels, job.settings.seed, False, groups_of(job, texts))
+
+
+def groups_of(job, examples):
+    """The groups of the first training texts, str (N,), or None."""
+    train = job.splits.train
+    return np.array(train["group"][: len(examples)]) if "group" in train.column_names else None
+
+
+def fit(features, labels, seed, label_names, balanced=False, groups=None):
     """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
 
     features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); balanced: whether all labels
-    weigh the same. Returns kernel, float32 (D, L), and bias, float32 (L,), for the features as they are, and the C of
-    each regression, None where it was not chosen. Raises UserError where a label holds for no text or for all.
+    weigh the same; groups: str (N,), of which none is on both sides of a fold, or None. Returns kernel, float32 (D, L),
+    and bias, float32 (L,), for the features as they are; the C of each regression, None where it was not chosen; and
+    each text's probabilities by a regression that did not learn from it, float (N, L), None where several labels may
+    hold or C was not chosen. Raises UserError where a label holds for no text or for all.
     """
-    from sklearn.preprocessing import StandardScaler
-
     shares = shares_of(labels, len(label_names))
     if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
         raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
-    scaler = StandardScaler().fit(features)
-    # a dimension that hardly varies, as an encoder may have one, says nothing: enlarged, it would be all that counts
-    scaler.scale_ = np.maximum(scaler.scale_, LEAST_SCALE * np.median(scaler.scale_))
+    scaler = scaler_of(features)
     scaled = scaler.transform(features)
     columns = (labels.T if labels.ndim == 2 else labels[None]).astype(int)
-    fitted = [regression(scaled, column, seed, balanced) for column in columns]
+    fitted, held_out = zip(*(regression(scaled, column, seed, balanced, groups) for column in columns))
     kernel = np.concatenate([each.coef_ for each in fitted])
     bias = np.concatenate([each.intercept_ for each in fitted])
     if labels.ndim == 1 and len(kernel) == 1:  # two labels: half of the difference for each
         kernel, bias = np.concatenate([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
     bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
-    strengths = [None if is_rare(column) else each.C for column, each in zip(columns, fitted)]
-    return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths
+    strengths = [None if said is None else each.C for said, each in zip(held_out, fitted)]
+    held_out = held_out[0] if labels.ndim == 1 else None
+    return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths, held_out
 
 
-def is_rare(labels):
-    """Whether a label is too rare for cross-validation. labels: int (N,)."""
-    return np.bincount(labels).min() < FOLDS
+def scaler_of(features):
+    """A StandardScaler that does not enlarge a dimension that hardly varies, as an encoder may have one.
+
+    Such a dimension says nothing; enlarged, it would be all that counts.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(features)
+    scaler.scale_ = np.maximum(scaler.scale_, LEAST_SCALE * np.median(scaler.scale_))
+    return scaler
 
 
-def regression(features, labels, seed, balanced):
-    """A fitted LogisticRegression; where a label is too rare for folds, with scikit-learn's own C.
+def regression(features, labels, seed, balanced, groups=None):
+    """A fitted LogisticRegression, and what best_strength says of the texts; where there are no folds, with
+    scikit-learn's own C, and None.
 
     Newton's method with conjugate gradients needs a tenth of the steps of scikit-learn's default, and keeps float32.
     """
@@ -110,38 +137,58 @@ def regression(features, labels, seed, balanced):
     from threadpoolctl import threadpool_limits
 
     weights = "balanced" if balanced else None
-    model = LogisticRegression(solver="newton-cg", class_weight=weights, warm_start=True)
+    model, held_out = LogisticRegression(solver="newton-cg", class_weight=weights, warm_start=True), None
     with (
         warnings.catch_warnings(category=ConvergenceWarning, action="ignore"),  # where labels can be parted at once
         threadpool_limits(1),  # of these small products: beside another process, more threads wait for each other
     ):
-        if not is_rare(labels):
-            model.set_params(C=best_strength(model, features, labels, seed))
-        return model.fit(features, labels)
+        if folds := folds_of(labels, seed, groups):
+            strength, held_out = best_strength(model, features, labels, folds)
+            model.set_params(C=strength)
+        return model.fit(features, labels), held_out
 
 
-def best_strength(model, features, labels, seed):
-    """The C with the lowest cross-entropy on held-out folds, of near ties the smallest, a float.
+def best_strength(model, features, labels, folds):
+    """The C with the lowest cross-entropy on held-out folds, of near ties the smallest, a float; and the probabilities
+    that it gives the texts held out, float (N, L).
 
     From the strongest regularization on, each fit starts where the last one ended; the first that does worse is the
     last one, as what comes after it takes longest and does worse still. The folds are fitted side by side.
     """
     from joblib import Parallel, delayed
     from sklearn.base import clone
-    from sklearn.metrics import log_loss
-    from sklearn.model_selection import StratifiedKFold
 
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels))
-    models, losses = [clone(model) for _ in folds], []
+    models, losses, answers = [clone(model) for _ in folds], [], []
 
-    def loss(model, train, held_out):
+    def answer(model, train, held_out):
         model.fit(features[train], labels[train])
-        return log_loss(labels[held_out], model.predict_proba(features[held_out]), labels=model.classes_)
+        return model.predict_proba(features[held_out])
 
     with Parallel(FOLDS, prefer="threads") as side_by_side:
         for strength in STRENGTHS:
-            calls = (delayed(loss)(each.set_params(C=strength), *fold) for each, fold in zip(models, folds))
-            losses.append(np.mean(side_by_side(calls)))
+            calls = (delayed(answer)(each.set_params(C=strength), *fold) for each, fold in zip(models, folds))
+            said = np.zeros((len(labels), labels.max() + 1))
+            for (_, held_out), model, probabilities in zip(folds, models, side_by_side(calls)):
+                said[np.ix_(held_out, model.classes_)] = probabilities
+            answers.append(said)
+            losses.append(-np.log(np.maximum(said[np.arange(len(labels)), labels], LEAST_PROBABILITY)).mean())
             if losses[-1] > min(losses):
                 break
-    return STRENGTHS[np.argmax(np.array(losses) <= NEAR_TIE * min(losses))]
+    best = np.argmax(np.array(losses) <= NEAR_TIE * min(losses))
+    return STRENGTHS[best], answers[best]
+
+
+def folds_of(labels, seed, groups):
+    """FOLDS pairs of row numbers, of the texts to learn from and those held out, each with its share of every label.
+
+    Labels with fewer texts than folds count as one. groups: as in fit. None where there is too little for folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    strata = np.where(np.bincount(labels)[labels] < FOLDS, -1, labels)
+    if len(np.unique(strata)) < 2 or groups is not None and len(np.unique(groups)) < FOLDS:
+        return None
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    with warnings.catch_warnings(action="ignore"):  # of a stratum with fewer texts than folds
+        folds = list(kind(FOLDS, shuffle=True, random_state=seed).split(labels, strata, groups))
+    return folds if all(len(np.unique(labels[train])) > 1 for train, _ in folds) else None

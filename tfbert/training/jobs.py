@@ -60,6 +60,7 @@ class Job:
     validation: Examples
     test: Examples
     weights_line: str = ""
+    held_out: object = None  # probabilities of the first training texts by regression on others, float (N, L)
 
     @property
     def several(self):

@@ -42,6 +42,9 @@ class RunSettings:
         None, "of your own data; default label; several columns of zeros and ones with commas between them"
     )
     label_separator: str | None = what(None, "of your own data: what stands between the labels of one cell", blank=True)
+    group_column: str | None = what(
+        None, "of your own data: rows with the same value, as of one customer, stay on one side of every split"
+    )
     label_names: str | None = what(
         None, "of your own data: the names, with commas, of labels that are 0, 1, 2 ..., or zeros and ones by place"
     )

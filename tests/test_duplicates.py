@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from test_splits import TOPICS, load, write
+
+from tfbert.common.errors import UserError
+from tfbert.data.duplicates import repeats, words_of
+
+
+def test_what_stands_more_than_once_is_counted():
+    texts = ["Good film!", "good  FILM", "Good film!", "bad film", "!!!", "???", "never seen"]
+    found = repeats(texts, [1, 0, 1, 0, 1, 0, 1], ["Good film!", "Bad, film.", "new", "new", "!!!"])
+    assert (found.exact, found.near) == (1, 1)
+    assert (found.in_test, found.nearly_in_test) == (2, 1)
+    assert found.contradictions == [("Good film!", {1: 2, 0: 1})]
+    assert found.in_words("texts") == [
+        "2 different texts stand in train and in test, and 1 more with the same words",
+        "1 of the texts to train on repeat another's text, and 1 more its words",
+        "1 texts stand with different labels, in 3 rows",
+    ]
+    assert repeats(["a", "b"], [0, 1], ["c"]).in_words("texts") == []
+
+
+def test_several_labels_contradict_each_other_where_the_sets_differ():
+    labels = np.array([[1, 0], [1, 1], [0, 1]], np.float32)
+    assert repeats(["a", "a", "b"], labels, []).contradictions == [("a", {(1, 0): 1, (1, 1): 1})]
+
+
+@pytest.mark.parametrize(
+    "text, words", [("Don't_stop -- NOW", "don t stop now"), ("好 电影。", "好 电影"), (":-)", ":-)")]
+)
+def test_words_of(text, words):
+    assert words_of(text) == words
+
+
+def grouped(path, sizes):
+    rows = [[f"text {n} of {size}", TOPICS[n % 3], f"film {number}"]
+            for number, size in enumerate(sizes) for n in range(size)]  # fmt: skip
+    return write(path, [["text", "label", "film"], *rows])
+
+
+def test_rows_of_a_group_stay_on_one_side_of_every_split(tmp_path):
+    path = grouped(tmp_path / "own.csv", [1, 2, 3, 7] * 30)
+    splits = load(train_file=path, group_column="film")
+    groups = [set(part["group"]) for part in (splits.train, splits.validation, splits.test)]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert sum(map(len, (splits.train, splits.validation, splits.test))) == 390
+    assert 60 <= len(splits.test) <= 90 and 30 <= len(splits.validation) <= 80
+    again = load(train_file=path, group_column="film", seed=7)
+    assert set(again.test["group"]) != groups[2]
+
+
+def test_groups_that_are_too_large_are_refused_and_lacking_ones_stand_alone(tmp_path):
+    with pytest.raises(UserError, match="--group_column: 2 groups of 120 rows are too large for 24 rows"):
+        load(train_file=grouped(tmp_path / "own.csv", [60, 60]), group_column="film")
+    rows = [[f"text {n}", TOPICS[n % 3], ""] for n in range(100)]
+    path = write(tmp_path / "lacking.csv", [["text", "label", "film"], *rows])
+    assert len(load(train_file=path, group_column="film").test) == 20
+    with pytest.raises(UserError, match="no column 'director'.*--group_column"):
+        load(train_file=path, group_column="director")
+
+
+def test_groups_on_both_sides_of_the_users_own_split_are_told(tmp_path):
+    train, test = (grouped(tmp_path / f"{name}.csv", [3] * 20) for name in ("train", "test"))
+    notes = load(train_file=train, test_file=test, group_column="film").notes
+    assert any("groups of film stand in train and in --test_file" in note for note in notes)

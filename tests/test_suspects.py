@@ -1,0 +1,106 @@
+"""Wrong labels are found, and said: by probabilities, by the encoder's vectors, in a whole run."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import reviews
+from test_siblings import fit, metrics_of, write
+
+import train
+from tfbert.report.suspects import suspects
+from tfbert.training.features import folds_of, regression
+
+
+def test_suspects_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.05, 0.95], [0.45, 0.55]])
+    labels = np.array([0, 0, 1, 1, 0, 0])  # that label 0 gets on average: 0.55, label 1: 0.85
+    rows, better = suspects(probabilities, labels)
+    assert rows.tolist() == [4] and better.tolist() == [1]
+    rows, _ = suspects(probabilities, 1 - labels)
+    assert rows.tolist() == [0, 3, 1, 2]  # by how far the other label is ahead
+
+
+def test_a_label_without_texts_fits_nothing():
+    rows, better = suspects(np.array([[0.6, 0.4, 0.0], [0.4, 0.6, 0.0]]), np.array([1, 0]))
+    assert set(better.tolist()) <= {0, 1} and len(rows) == 2
+
+
+def test_most_flipped_labels_are_among_the_suspects():
+    rng = np.random.default_rng(0)
+    right = rng.integers(0, 4, 800)
+    vectors = (rng.normal(size=(4, 16))[right] + rng.normal(0, 0.5, (800, 16))).astype(np.float32)
+    flipped, labels = rng.choice(800, 40, replace=False), right.copy()
+    labels[flipped] = (labels[flipped] + rng.integers(1, 4, 40)) % 4
+    _, held_out = regression(vectors, labels, 1, balanced=False)
+    rows, better = suspects(held_out, labels)
+    found = set(rows.tolist()) & set(flipped.tolist())
+    assert len(found) >= 32 and len(found) / len(rows) > 0.8
+    assert (better == right[rows]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "labels, groups, there",
+    [
+        ([0] * 20 + [1] * 20, None, True),
+        ([0] * 20 + [1] * 20 + [2], None, True),
+        ([0] * 20 + [1] * 3, None, True),  # the rare one has its place in some folds
+        ([0] * 20 + [1] * 20, ["a", "b", "c", "d"] * 10, False),
+        ([0] * 20 + [1] * 20, list("abcdefgh") * 5, True),
+        ([0] * 20 + [1] * 20, ["one"] * 20 + list("abcdefghij") * 2, False),  # a fold would learn one label alone
+    ],
+)
+def test_folds(labels, groups, there):
+    groups = None if groups is None else np.array(groups)
+    folds = folds_of(np.array(labels), 1, groups)
+    assert bool(folds) == there
+    if there:
+        held_out = np.sort(np.concatenate([rows for _, rows in folds]))
+        assert held_out.tolist() == list(range(len(labels)))
+    if there and groups is not None:
+        assert not any(set(groups[one]) & set(groups[other]) for one, other in folds)
+
+
+def with_wrong_labels(path, groups=False):
+    """A file of 400 reviews, 20 of them with the other label; returns their texts."""
+    texts, labels = reviews(400, 3)
+    texts = [f"{text} {number}" for number, text in enumerate(texts)]
+    wrong = set(range(0, 400, 20))
+    names = ["praise" if label != (number in wrong) else "blame" for number, label in enumerate(labels)]
+    rows = [[text, name, f"film {number // 4}"] for number, (text, name) in enumerate(zip(texts, names))]
+    rows += [[texts[1], "blame", "film 0"], [texts[1], "praise", "film 0"], [texts[1].upper(), "blame", "film 0"]]
+    write(path, ["text", "label", "film"], rows)
+    return {texts[number] for number in wrong}
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("flags", [["--method", "features"], ["--head", "regression"], ["--head", "random"]])
+def test_a_run_says_which_rows_are_probably_mislabelled(untrained, tmp_path, capsys, flags):
+    wrong = with_wrong_labels(tmp_path / "own.csv")
+    output = tmp_path / "output"
+    more = [] if "features" in flags else ["--num_train_epochs", "1", "--pooling", "mean", "--max_seq_length", "32"]
+    arguments = ["--train_file", str(tmp_path / "own.csv"), "--group_column", "film", "--output_dir", str(output),
+                 "--model_name_or_path", str(untrained), *flags, *more]  # fmt: skip
+    assert train.main(arguments) is None
+    with open(output / "suspects.csv", newline="") as file:
+        said = list(csv.DictReader(file))
+    found = {row["text"] for row in said} & wrong
+    assert len(found) >= 8 and all(row["label"] != row["suggested"] for row in said)
+    report, printed = (output / "training_report.md").read_text(), capsys.readouterr().out
+    assert "## What may be wrong with the data" in report and "confident learning" in report
+    assert f"{len(said)} of " in printed and "probably mislabelled" in printed
+    assert metrics_of(output)["settings"]["group_column"] == "film"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_contradictions_stand_in_the_report_without_texts_where_these_are_secret(untrained, tmp_path):
+    texts, labels = reviews(200, 3)
+    rows = [[text, "praise" if label else "blame"] for text, label in zip(texts, labels)]
+    rows += [["the same words", ["praise", "blame", "praise"][n % 3]] for n in range(90)]
+    path = write(tmp_path / "own.csv", ["text", "label"], rows)
+    for words, shown in (("25", True), ("0", False)):
+        output = tmp_path / words
+        fit(untrained, output, "--train_file", path, "--method", "features", "--excerpt_words", words)
+        report = (output / "training_report.md").read_text()
+        assert ("the same words |" in report) == shown == (output / "suspects.csv").exists()
+        assert "stand with different labels" in report and "repeat another's text" in report

@@ -1,0 +1,91 @@
+"""The report's section on the data: what stands twice, what is probably mislabelled, what there is too little of."""
+
+import numpy as np
+
+from tfbert.data.labels import shares_of
+from tfbert.report.confusions import confused_pairs
+from tfbert.report.markdown import one_line, table
+from tfbert.report.mistakes import excerpt
+
+SHOWN = 20  # suspects
+FEW = 10  # texts of a label
+OFTEN = 0.1  # of the texts of a label, that another label gets
+
+
+def what_may_be_wrong(record):
+    """Lines of Markdown."""
+    parts = (repeated, mislabelled, rare_labels, alike_labels, cut)
+    lines = [line for part in parts for line in part(record)]
+    return ["## What may be wrong with the data", "", *(lines or ["Nothing that was looked for."])]
+
+
+def repeated(record):
+    """How many texts stand more than once, and those with different labels."""
+    job, repeats = record.job, record.job.splits.repeats
+    sentences = repeats.in_words(job.task.unit)
+    lines = [f"- {sentence[0].upper()}{sentence[1:]}." for sentence in sentences] + [""] * bool(sentences)
+    words = job.settings.excerpt_words
+    if repeats.contradictions and words:
+        names = job.splits.label_names
+
+        def named(label):
+            if isinstance(label, tuple):
+                return "+".join(name for name, holds in zip(names, label) if holds) or "(none)"
+            return names[label]
+
+        rows = [[", ".join(f"{named(label)} ({count})" for label, count in counts.items()), excerpt(text, words)]
+                for text, counts in repeats.contradictions[:SHOWN]]  # fmt: skip
+        lines += [*table(["labels of the same text, and rows", "how it ends"], rows), ""]
+    return lines
+
+
+def mislabelled(record):
+    """The suspects, the likeliest first."""
+    job, suspects = record.job, record.suspects
+    if job.held_out is None:
+        return []
+    looked_at = f"{len(job.held_out):,} {job.task.unit} to train on"
+    if not suspects:
+        return [f"None of {looked_at} is suspected of a wrong label.", ""]
+    how = (
+        f"**{len(suspects):,} of {looked_at} are probably mislabelled**: by logistic regression on the encoder's "
+        "vectors that did not learn from them, another label fits at least as well as it fits the texts that have it "
+        "(confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
+    )
+    words = job.settings.excerpt_words
+    head = ["label", "fits better", "its probability", "how the text ends"]
+    rows = [[row["label"], row["suggested"], f"{row['probability']:.2f}", excerpt(row["text"], words)]
+            for row in suspects[:SHOWN]]  # fmt: skip
+    if not words:
+        return [how, "", *table(head[:-1], [row[:-1] for row in rows]), ""]
+    more = f"The {SHOWN} likeliest; all are in `suspects.csv` beside the model:" if len(rows) == SHOWN else ""
+    return [how, "", *([more, ""] if more else []), *table(head, rows), ""]
+
+
+def rare_labels(record):
+    """Labels with too few texts to learn from."""
+    labels, names = record.job.train.labels, record.job.splits.label_names
+    counts = np.rint(shares_of(labels, len(names)) * len(labels)).astype(int)
+    rare = [f"{names[label]} ({counts[label]})" for label in np.argsort(counts, kind="stable") if counts[label] < FEW]
+    if not rare:
+        return []
+    more = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
+    return [f"- Fewer than {FEW} texts to train on: {one_line(', '.join(rare[:SHOWN]))}{more}.", ""]
+
+
+def alike_labels(record):
+    """Pairs of labels that are told apart badly."""
+    matrix, names = record.metrics.get("confusion_matrix"), record.job.splits.label_names
+    if not matrix or len(names) == 2:
+        return []
+    pairs = [pair for pair in confused_pairs(matrix, len(names) ** 2) if pair[3] >= OFTEN and pair[2] >= 3]
+    said = [f"{names[true]} is taken for {names[other]} ({share:.0%} of {sum(matrix[true])})"
+            for true, other, _, share in pairs[:5]]  # fmt: skip
+    return [f"- Told apart badly: {one_line('; '.join(said))}.", ""] if said else []
+
+
+def cut(record):
+    """The share of the training texts that was cut."""
+    job, longest = record.job, record.job.settings.max_seq_length
+    share = float((job.train.full_lengths > longest).mean())
+    return [f"- {share:.1%} of the {job.task.unit} to train on were cut to {longest} tokens.", ""] if share else []
