@@ -135,7 +135,8 @@ def test_usual_names_ask_no_other_font(monkeypatch, font_settings):
 def figures(model, baseline, majority, metric="accuracy"):
     ends = {f"{metric}_low": 0.0, f"{metric}_high": 1.0, "accuracy": model}
     return ends | {"metric": metric, metric: model, f"baseline_{metric}": baseline, f"majority_{metric}": majority,
-                   "baseline": "TF-IDF of words", "n_test": 50, "seeds": [{"seed": 1}]}  # fmt: skip
+                   "baseline": "TF-IDF of words", "n_test": 50, "seeds": [{"seed": 1}],
+                   "per_class": {"a": {"support": 25}, "b": {"support": 25}}}  # fmt: skip
 
 
 def test_a_gain_over_a_baseline_that_failed_is_not_praised():
@@ -149,6 +150,15 @@ def test_a_gain_over_a_baseline_that_failed_is_not_praised():
     assert doubts(failed) == [
         "TF-IDF of words does no better than the most frequent label: a gain over it says nothing"
     ]
+
+
+@pytest.mark.parametrize("rare, told", [(5, True), (15, False)])
+def test_where_labels_are_unbalanced_macro_f1_is_told(rare, told):
+    some = figures(0.9, 0.8, 0.7) | {"f1_macro": 0.61, "baseline_f1_macro": 0.5}
+    some["per_class"] = {"a": {"support": 50 - rare}, "b": {"support": rare}, "not there": {"support": 0}}
+    lines = dict(headline(some, SimpleNamespace(tested="test texts")))
+    sentence = "0.610, in which every label counts alike; 0.500 by TF-IDF of words"
+    assert lines.get("Macro-F1") == (sentence if told else None)
 
 
 def test_a_model_that_learnt_nothing_is_called_so():

@@ -361,3 +361,14 @@ def test_what_becomes_of_a_validation_split_is_said(tmp_path):
     write(tmp_path / "test.csv", topics(30, 200))
     splits = load(dataset_name=str(tmp_path), text_column="text")
     assert len(splits.test) == 30 and "the validation split is left aside" in splits.notes[0]
+
+
+def test_labels_that_are_rare_are_all_learnt_from(tmp_path):
+    rows = [[f"text {n}", "rare" if n % 25 == 0 else TOPICS[n % 3]] for n in range(150)]
+    files = {"train_file": write(tmp_path / "own.csv", [["text", "label"], *rows]),
+             "test_file": write(tmp_path / "test.csv", topics(20))}  # fmt: skip
+    splits = load(**files)
+    rare = splits.label_names.index("rare")
+    assert splits.train["label"][:].count(rare) == 6 and rare not in splits.validation["label"][:]
+    assert (len(splits.train), len(splits.validation)) == (120, 30)
+    assert sorted([*splits.train["text"], *splits.validation["text"]]) == sorted(text for text, _ in rows)

@@ -12,6 +12,7 @@ from tfbert.data.tables import read_splits, read_unsupervised
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 
 COLUMNS = ("text", "text_pair")
+SPARED = 10  # texts of a label, below which none is held out for the curves: all are needed to learn from
 
 
 @dataclass
@@ -98,8 +99,9 @@ def without_test_split(train, task, settings):
 def load_texts(task, source, settings, notes):
     """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
 
-    The texts held out of train are those that load_splits holds out with the same settings. Of the unsupervised split,
-    texts that stand there too or in test are left out; else test is not touched. notes: takes what was guessed.
+    The texts held out of train are those that load_splits holds out with the same settings, if no label is rare. Of the
+    unsupervised split, texts that stand there too or in test are left out; else test is not touched. notes: takes what
+    was guessed.
     """
     from datasets import concatenate_datasets
 
@@ -158,17 +160,24 @@ def hold_out(train, settings, given=None):
     held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
-    drawn, rest = parted(train, held_out, settings.seed)
+    drawn, rest = parted(train, held_out, settings.seed, SPARED)
     return train.select(rest[:wanted]), train.select(drawn)
 
 
-def parted(dataset, count, seed):
+def parted(dataset, count, seed, spared=0):
     """Row numbers of about `count` rows drawn by the seed, and of the others in random order: two int64 (N,).
 
-    All rows of a group are on one side. Raises UserError where the groups are too large for that.
+    All rows of a group are on one side. Labels with fewer than `spared` texts are not drawn, where there are others
+    and no groups. Raises UserError where the groups are too large.
     """
     order = drawn_order(dataset, seed)
     if "group" not in dataset.column_names:
+        labels = np.asarray(dataset["label"][:]) if "label" in dataset.column_names else np.zeros(len(order), int)
+        if spared and labels.ndim == 1:
+            is_rare = (np.bincount(labels)[labels] < spared)[order]
+            common = order[~is_rare]
+            if len(common) >= count:
+                return common[:count], order[~np.isin(order, common[:count])]
         return order[:count], order[count:]
     groups, drawn, rest = np.array(dataset["group"][:])[order], [], []
     for rows in np.split(order, np.flatnonzero(groups[1:] != groups[:-1]) + 1):

@@ -33,7 +33,7 @@ def baselines(metric, train, test, train_labels, test_labels):
         majority[:] = np.arange(predicted.shape[1]) == frequent
     return {
         "baseline": f"TF-IDF of {'characters' if of_characters else 'words'}",
-        f"baseline_{metric}": score(metric, predicted, test_labels),
+        **{f"baseline_{name}": score(name, predicted, test_labels) for name in (metric, "f1_macro")},
         **{f"majority_{name}": score(name, majority, test_labels) for name in dict.fromkeys((metric, "accuracy"))},
         "baseline_seconds": time.perf_counter() - start,
     }

@@ -45,8 +45,9 @@ def decided(logits, several, thresholds=0.5):
 
 
 def score(metric, predicted, labels):
-    """One of METRICS. predicted, labels: int (N,), or (N, L) where several labels may hold: accuracy is then the share
-    of texts with all labels right.
+    """One of METRICS, or f1_macro, the mean over the labels that some of the texts have.
+
+    predicted, labels: int (N,), or (N, L) where several labels may hold: accuracy is then the share with all right.
     """
     from sklearn import metrics
 
@@ -54,6 +55,9 @@ def score(metric, predicted, labels):
         return float(metrics.matthews_corrcoef(labels, predicted))
     if metric == "f1_micro":
         return float(micro_f1((predicted * labels).sum(), predicted.sum() + labels.sum()))
+    if metric == "f1_macro":
+        there = np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels)
+        return float(metrics.f1_score(labels, predicted, average="macro", labels=there, zero_division=0))
     right = predicted == labels
     return float((right.all(axis=1) if right.ndim == 2 else right).mean())
 
@@ -73,10 +77,10 @@ def figure(name, logits, labels):
         return expected_calibration_error(*confidences(probabilities, labels))
     if name == "jaccard":
         return float(metrics.jaccard_score(labels, predicted, average="samples", zero_division=1))
-    if name in ("f1", "f1_macro"):
+    if name == "f1":
         classes = np.arange(logits.shape[1])
         f1 = metrics.f1_score(labels, predicted, labels=classes, average=None, zero_division=0)
-        return float(f1[1] if name == "f1" and len(f1) == 2 else f1.mean())
+        return float(f1[1] if len(f1) == 2 else score("f1_macro", predicted, labels))
     if name in ("roc_auc", "roc_auc_micro"):
         truth = labels if several else labels[:, None] == np.arange(logits.shape[1])
         if name == "roc_auc_micro":
@@ -107,8 +111,8 @@ def evaluate(logits, labels, label_names, temperature=1.0, metric="accuracy"):
 
     logits: float (N, L); labels: int (N,); temperature: what fit_temperature gave: confidence and its error are those
     of logits / temperature, the error without it is ece_before; metric: one of METRICS, beside accuracy. ROC AUC and
-    F1 are those of the second label where there are two, macro averages where there are more; ROC AUC is None where a
-    label does not occur.
+    F1 are those of the second label where there are two, macro averages where there are more, F1's over the labels that
+    occur; ROC AUC is None where one does not.
     """
     from sklearn import metrics
 
@@ -123,8 +127,8 @@ def evaluate(logits, labels, label_names, temperature=1.0, metric="accuracy"):
         roc_auc = float(metrics.roc_auc_score(labels, scores, multi_class="ovr", labels=classes))
     return {
         **scores_with_intervals(dict.fromkeys(("accuracy", metric)), predicted, labels),
-        "f1": float(f1[1] if binary else f1.mean()),
-        "f1_macro": float(f1.mean()),
+        "f1": float(f1[1]) if binary else score("f1_macro", predicted, labels),
+        "f1_macro": score("f1_macro", predicted, labels),
         "roc_auc": roc_auc,
         **confidence_figures(logits, labels, temperature),
         "per_class": {
@@ -156,7 +160,7 @@ def evaluate_several(logits, labels, label_names, temperature=1.0, thresholds=0.
 
     def more(predicted):
         return {
-            "f1_macro": float(metrics.f1_score(truth, predicted, average="macro", zero_division=0)),
+            "f1_macro": score("f1_macro", predicted, truth),
             "jaccard": float(metrics.jaccard_score(truth, predicted, average="samples", zero_division=1)),
         }
 

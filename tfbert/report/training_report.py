@@ -11,7 +11,7 @@ from tfbert.report.data_doubts import what_may_be_wrong
 from tfbert.report.markdown import one_line, table
 from tfbert.report.metrics import METRICS, has_roc
 from tfbert.report.mistakes import table_of_mistakes, worst_mistakes
-from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average
+from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average, unbalanced
 
 PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "onnxruntime")
 
@@ -53,7 +53,7 @@ def summary(record):
         f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
         f"(95% interval {as_text(metric, metrics[f'{metric}_low'])} to {as_text(metric, metrics[f'{metric}_high'])}), "
         f"after {training_time(record)} on {job.device.description}. "
-        f"{comparison(metrics, job.task.unit)}",
+        f"{comparison(metrics, job.task.unit)}{macro(metrics)}",
         "",
         *[line for doubt in doubts(metrics) for line in (f"**{doubt[0].upper()}{doubt[1:]}.**", "")],
         *more,
@@ -61,6 +61,14 @@ def summary(record):
         *table(head, rows),
         *(published if record.published else []),
     ]
+
+
+def macro(metrics):
+    """A sentence on macro-F1, where the labels are unbalanced."""
+    if metrics["metric"] == "f1_micro" or not unbalanced(metrics):
+        return ""
+    return (f" Macro-F1, in which every label counts alike, is {metrics['f1_macro']:.3f}; "
+            f"{metrics['baseline_f1_macro']:.3f} by {metrics['baseline']}.")  # fmt: skip
 
 
 def thresholds(metrics):

@@ -2,6 +2,8 @@
 
 from tfbert.report.metrics import METRICS, mean_and_deviation
 
+UNBALANCED = 4  # times as many texts as the rarest label has
+
 
 def as_text(metric, value):
     """An accuracy in per cent, another score as a number."""
@@ -19,6 +21,9 @@ def headline(metrics, task):
         if metric == "f1_micro":
             lines.append(("", f"{metrics['f1_micro_at_half']:.3f} with a threshold of 0.5 for every label"))
         lines.append(("Accuracy", f"{metrics['accuracy']:.2%}" + (" have all labels right" * (metric == "f1_micro"))))
+    if metric != "f1_micro" and unbalanced(metrics):
+        lines.append(("Macro-F1", f"{metrics['f1_macro']:.3f}, in which every label counts alike; "
+                      f"{metrics['baseline_f1_macro']:.3f} by {metrics['baseline']}"))  # fmt: skip
     words, most = (as_text(metric, metrics[f"{name}_{metric}"]) for name in ("baseline", "majority"))
     lines.append(
         ("Baselines", f"{words} by {metrics['baseline']} + logistic regression, {most} by the most frequent label")
@@ -42,6 +47,12 @@ def comparison(metrics, unit):
     size = f"{abs(gain) * 100:.2f} points" if metric == "accuracy" else f"{abs(gain):.3f}"
     compared = f"{size} {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
     return f"That is {compared} {name} on the same {unit}."
+
+
+def unbalanced(metrics):
+    """Whether the labels of the test texts differ so much in number that accuracy says little of the rare ones."""
+    counts = [figures["support"] for figures in metrics["per_class"].values() if figures["support"]]
+    return max(counts) > UNBALANCED * min(counts)
 
 
 def baseline_failed(metrics):

@@ -6,6 +6,7 @@ FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_
                    "head")  # fmt: skip
 UPDATES = 400  # of own data, about; between so many epochs:
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 20
+MOST_UPDATES = 2500  # of large sets, in 2 epochs at least
 
 
 def fill_in(settings, chosen, max_length):
@@ -57,8 +58,9 @@ def choose_epochs(settings, texts):
     """
     if settings.method == "features" or settings.num_train_epochs:
         return {}
-    passes = UPDATES / max(1, texts / settings.per_device_train_batch_size)
-    settings.num_train_epochs = float(min(max(round(passes), FEWEST_EPOCHS), MOST_EPOCHS))
+    steps = max(1, texts / settings.per_device_train_batch_size)  # of an epoch
+    fewest = min(FEWEST_EPOCHS, max(2, round(MOST_UPDATES / steps)))
+    settings.num_train_epochs = float(min(max(round(UPDATES / steps), fewest), MOST_EPOCHS))
     return {"num_train_epochs": settings.num_train_epochs}
 
 

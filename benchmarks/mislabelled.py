@@ -1,0 +1,75 @@
+"""How many wrong labels the report finds: a share of a set's labels is flipped, and `suspects.csv` compared with them.
+
+usage: python benchmarks/mislabelled.py --sets FOLDER --only NAME ... [--share 0.05] [--seed 42]
+
+FOLDER as in own_data.py. Of every set's train.csv, `share` of the rows get another of its labels at random; then
+`train.py --method features` writes the suspects, as every run on one's own data does. Writes results/mislabelled.md and
+mislabelled.json: of the rows that were flipped and not kept for testing, how many are among the suspects (recall); how many of the
+suspects were flipped (precision), of all and of the first 20, which the report shows. What was wrong before counts as
+right: the precision is the least that it can be.
+"""
+
+import argparse
+import csv
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from common import RESULTS, commit, save, trained
+from own_data import texts_and_labels
+
+from tfbert.report.markdown import table
+
+SHOWN = 20
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", required=True, help="a folder of folders")
+    parser.add_argument("--only", nargs="+", required=True, help="names of sets")
+    parser.add_argument("--share", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=42)
+    arguments = parser.parse_args()
+    rows = [measured(Path(arguments.sets, name), arguments.share, arguments.seed) for name in arguments.only]
+    cells = [[str(value) for value in row.values()] for row in rows]
+    text = [f"# Wrong labels found, of {arguments.share:.0%} that were flipped\n",
+            f"`python benchmarks/mislabelled.py --sets FOLDER --only {' '.join(arguments.only)}`, commit {commit()}\n",
+            *table(list(rows[0]), cells)]  # fmt: skip
+    save(RESULTS / "mislabelled", "\n".join(text) + "\n", rows)
+
+
+def measured(folder, share, seed):
+    rows = texts_and_labels(folder / "train.csv")
+    rows = list(dict(rows).items())  # each text once: a suspect is known by its text
+    names, rng = sorted({label for _, label in rows}), np.random.default_rng(seed)
+    flipped = {}
+    for row in rng.choice(len(rows), round(share * len(rows)), replace=False):
+        text, label = rows[row]
+        flipped[text] = names[(names.index(label) + rng.integers(1, len(names))) % len(names)]
+    with tempfile.TemporaryDirectory() as work:
+        path, output = Path(work, "train.csv"), Path(work, "output")
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("text", "label"), *((text, flipped.get(text, label)) for text, label in rows)])
+        flags = ["--train_file", str(path), "--test_file", str(folder / "test.csv"), "--method", "features"]
+        metrics = trained(output, *flags, "--seed", str(seed))
+        with open(output / "suspects.csv", newline="", encoding="utf-8") as file:
+            suspects = [row["text"] for row in csv.DictReader(file)]
+    found = [text in flipped for text in suspects]
+    there = round(len(flipped) * metrics["n_train"] / len(rows))  # others are held out for the temperature
+    return {
+        "set": folder.name,
+        "labels": len(names),
+        "texts": metrics["n_train"],
+        "accuracy": metrics["accuracy"],
+        "flipped": there,
+        "suspects": len(suspects),
+        "recall": round(sum(found) / there, 3),
+        "precision": round(sum(found) / len(found), 3),
+        f"precision of the first {SHOWN}": round(sum(found[:SHOWN]) / SHOWN, 3),
+    }
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
