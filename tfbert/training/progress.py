@@ -25,6 +25,7 @@ from tfbert.training.evaluating import forward_of
 from tfbert.training.outputs import checkpoints_in
 
 PACED = 20  # steps after which the pace is known
+RARELY = 60  # seconds between checkpoints, by default
 
 
 class Progress(keras.callbacks.Callback):
@@ -38,7 +39,6 @@ class Progress(keras.callbacks.Callback):
         self.settings = settings
         self.total_steps = total_steps
         self.eval_steps = settings.eval_steps or math.ceil(total_steps / 5)
-        self.save_steps = settings.save_steps or self.eval_steps
         self.logging_steps = settings.logging_steps or max(10, total_steps // 100)
         self.when_paced = when_paced
         self.checkpoints = folder_of_seed(settings.output_dir, run_facts["seed"])
@@ -56,7 +56,8 @@ class Progress(keras.callbacks.Callback):
         self.window = Window()
 
     def on_train_begin(self, logs=None):
-        self.began, self.window, self.first = time.perf_counter(), Window(), self.step
+        self.began = self.saved = time.perf_counter()
+        self.window, self.first = Window(), self.step
 
     def on_train_batch_begin(self, batch, logs=None):
         self.window.resume()
@@ -70,7 +71,10 @@ class Progress(keras.callbacks.Callback):
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         at_end = self.step == self.total_steps
         validates = self.step % self.eval_steps == 0 or at_end
-        saves = self.step % self.save_steps == 0 or at_epoch or at_end
+        if self.settings.save_steps:
+            saves = self.step % self.settings.save_steps == 0 or at_end
+        else:
+            saves = at_end or (at_epoch or validates) and time.perf_counter() - self.saved > RARELY
         if self.team.strategy:  # all machines stop at the same step
             stopping = self.step % 10 == 0 and float(logs["interrupted"]) > 0
         else:
@@ -157,6 +161,7 @@ class Progress(keras.callbacks.Callback):
             "history": self.history,
         }
         write_checkpoint(self.checkpoints, self.model, state, self.best and self.best["weights"])
+        self.saved = time.perf_counter()
 
     def restore(self, which):
         """Takes up a checkpoint: "last", or a folder. Raises UserError where none is whole, or it is of another run."""

@@ -101,7 +101,9 @@ class RunSettings:
         None, "steps between progress lines; default: a hundred lines in a run, 10 at least", at_least=1
     )
     eval_steps: int | None = machine(None, "steps between validations; default: five in a run", at_least=1)
-    save_steps: int | None = machine(None, "steps between checkpoints; default: as validations", at_least=1)
+    save_steps: int | None = machine(
+        None, "steps between checkpoints; default: at validations and ends of epochs, a minute apart", at_least=1
+    )
     resume_from_checkpoint: str | None = machine(None, "'last', or a checkpoint folder")
 
     output_dir: str = written("output", "model, tokenizer, metrics and checkpoints")
