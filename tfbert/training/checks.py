@@ -20,6 +20,10 @@ def check_settings(settings):
         raise UserError(f"--seed {settings.seed} --seeds {settings.seeds}: seeds end at {2**32 - 1}")
     if settings.seeds > 1 and settings.resume_from_checkpoint not in (None, "last"):
         raise UserError("--resume_from_checkpoint with several seeds: give last, which finds the checkpoint of each")
+    if settings.minutes and settings.method == "features":
+        raise UserError("--minutes chooses epochs, which --method features has not: leave it out")
+    if settings.minutes and settings.resume_from_checkpoint:
+        raise UserError("--minutes and --resume_from_checkpoint: give what the first run's Minutes line says instead")
     if settings.average_seeds and settings.seeds == 1:
         raise UserError("--average_seeds averages several runs: add --seeds 3")
     if settings.from_scratch and settings.model_name_or_path:
@@ -53,13 +57,17 @@ def check_places(settings):
 
 
 def check_team(settings, team):
-    """Refuses what does not work on several devices or machines."""
+    """Refuses what does not work on several devices or machines, or with Keras's other backends."""
+    import keras
+
     if settings.gradient_accumulation_steps > 1 and team.size > 1:
         raise UserError("--gradient_accumulation_steps works on one device: leave it out, or CUDA_VISIBLE_DEVICES=0")
     if settings.early_stopping_patience and len(team.cluster.workers) > 1:
         raise UserError("--early_stopping_patience works on one machine: --load_best_model_at_end works on several")
     if settings.head == "regression" and team.size > 1:
         raise UserError("--head regression uses one device: set CUDA_VISIBLE_DEVICES=0")
+    if settings.minutes and (team.size > 1 or keras.backend.backend() != "tensorflow"):
+        raise UserError("--minutes needs one device and TensorFlow: set CUDA_VISIBLE_DEVICES=0, unset KERAS_BACKEND")
     if settings.method == "features" and team.size > 1:
         raise UserError("--method features uses one device: set CUDA_VISIBLE_DEVICES=0")
 

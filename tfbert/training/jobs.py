@@ -32,6 +32,7 @@ from tfbert.training.checks import (
     notes_on_labels,
 )
 from tfbert.training.device import find_device
+from tfbert.training.minutes import fit_into_minutes
 from tfbert.training.outputs import results_paths
 from tfbert.training.pretraining import read_pretraining
 from tfbert.training.settings import TrainSettings
@@ -162,7 +163,8 @@ def new_job(settings, argv, stack):
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
             config = configs.read_encoder_config(encoder.folder)
         say("Encoder", encoder.description)
-        size = in_words(chosen | choose_epochs(settings, len(splits.train)))
+        chosen |= choose_epochs(settings, len(splits.train))
+        size = in_words(chosen)
         say("Job", size)
         if device.hint:
             say("Hint", device.hint)
@@ -185,6 +187,8 @@ def new_job(settings, argv, stack):
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
     check_metric(settings, job.several)
+    if settings.minutes:
+        fit_into_minutes(job, chosen)
     if settings.method == "finetune":
         check_steps(settings, job.batches(settings.seed))
     evaluated = max(len(job.validation), len(job.test))

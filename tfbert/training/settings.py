@@ -148,6 +148,12 @@ class TrainSettings(RunSettings):
         0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1
     )
     class_weights: str = how("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
+    minutes: float | None = how(
+        None,
+        "about how long the run may take: timed steps on this machine choose epochs, then texts, and, where there is "
+        "time to spare, --seeds to average",
+        above=0,
+    )
     seeds: int = how(
         1, "train this many times, with seeds from --seed on; the median run is saved", at_least=1, at_most=100
     )

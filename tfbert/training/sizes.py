@@ -42,9 +42,11 @@ def choose_size(settings, task, device, config, pooling):
     if settings.from_scratch:
         chosen |= {"learning_rate": 3e-4, "num_train_epochs": 20.0}
     if task.is_long and not device.is_gpu:
-        chosen |= {"num_train_epochs": 1.0, "max_train_samples": 8000 if small else 2000}
+        if not settings.minutes:
+            chosen |= {"num_train_epochs": 1.0, "max_train_samples": 8000 if small else 2000}
         chosen |= {"max_eval_samples": 2000 if small else 1000}
-        if (settings.num_train_epochs or 1.0) <= 1.0:  # needs no dropout, whose random numbers take a tenth of the time
+        if (settings.num_train_epochs or chosen["num_train_epochs"]) <= 1.0:
+            # one pass needs no dropout, whose random numbers take a tenth of the time
             chosen["hidden_dropout"] = 0.0
     if settings.method == "features":
         chosen = {name: value for name, value in chosen.items() if name not in FOR_FINE_TUNING}
