@@ -18,6 +18,10 @@ def test_what_stands_more_than_once_is_counted():
         "1 texts stand with different labels, in 3 rows",
     ]
     assert repeats(["a", "b"], [0, 1], ["c"]).in_words("texts") == []
+    assert repeats(["a", "A"], [0, 0], ["a."]).in_words("texts") == [
+        "1 different texts to test on have the words of one to train on",
+        "1 of the texts to train on repeat another's words",
+    ]
 
 
 def test_several_labels_contradict_each_other_where_the_sets_differ():

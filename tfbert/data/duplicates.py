@@ -26,12 +26,16 @@ class Repeats:
     def in_words(self, unit):
         """What is to be said of it, a list of sentences."""
         found = []
-        if self.in_test or self.nearly_in_test:
+        if self.in_test:
             more = f", and {self.nearly_in_test:,} more with the same words" * bool(self.nearly_in_test)
             found.append(f"{self.in_test:,} different {unit} stand in train and in test{more}")
-        if self.exact or self.near:
+        elif self.nearly_in_test:
+            found.append(f"{self.nearly_in_test:,} different {unit} to test on have the words of one to train on")
+        if self.exact:
             more = f", and {self.near:,} more its words" * bool(self.near)
             found.append(f"{self.exact:,} of the {unit} to train on repeat another's text{more}")
+        elif self.near:
+            found.append(f"{self.near:,} of the {unit} to train on repeat another's words")
         if self.contradictions:
             rows = sum(sum(labels.values()) for _, labels in self.contradictions)
             found.append(f"{len(self.contradictions):,} {unit} stand with different labels, in {rows:,} rows")
