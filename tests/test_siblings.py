@@ -185,7 +185,7 @@ def test_a_dimension_that_hardly_varies_gets_no_weight():
     features = rng.normal(size=(200, 4)).astype(np.float32)
     labels = (features[:, 0] > 0).astype(int)
     features[:, 3] = 2 + 1e-6 * features[:, 1]
-    kernel, bias, *_ = fit_regression(features, labels, 1, TOPICS[:2])
+    kernel, bias, *_ = fit_regression(features, labels, 2, seed=1)
     assert np.abs(kernel[3]).max() < np.abs(kernel[0]).max()
     features[:, 3] += 1e-3  # as another machine rounds
     assert ((features @ kernel + bias).argmax(axis=1) == labels).mean() > 0.97
@@ -202,11 +202,24 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     rng = np.random.default_rng(0)
     features = rng.normal(3, 5, (300, 6)).astype(np.float32)
     labels = (features @ rng.normal(size=(6, count))).argmax(axis=1)
-    kernel, bias, strengths, held_out = fit_regression(features, labels, 1, TOPICS[:count])
+    kernel, bias, strengths, held_out = fit_regression(features, labels, count, seed=1)
     scaled = StandardScaler().fit_transform(features)
     reference = LogisticRegression(C=strengths[0], solver="newton-cg").fit(scaled, labels)
     np.testing.assert_allclose(softmax(features @ kernel + bias), reference.predict_proba(scaled), atol=2e-3)
     assert held_out.shape == (300, count) and 0.7 < (held_out.argmax(axis=1) == labels).mean() < 1
+
+
+def test_labels_that_no_text_has_get_no_weights():
+    from tfbert.training.features import fit as fit_regression
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 4)).astype(np.float32)
+    labels = np.where(features[:, 0] > 0, 3, 1)
+    kernel, bias, _, _ = fit_regression(features, labels, 5, seed=1)
+    assert ((features @ kernel + bias).argmax(axis=1) == labels).mean() > 0.95 and not kernel[:, [0, 2, 4]].any()
+    several = np.stack([labels == 3, labels > 0, labels == 9], axis=1).astype(np.float32)
+    kernel, bias, strengths, _ = fit_regression(features, several, 3, seed=1)
+    assert (((features @ kernel + bias) > 0) == several).mean() > 0.95 and len(strengths) == 1
 
 
 def test_c_is_that_of_the_lowest_cross_entropy_on_folds(monkeypatch):

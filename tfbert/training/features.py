@@ -37,8 +37,14 @@ class Vectors(keras.Model):
 
 
 def fit_features(job, model, seed):
-    """Leaves the encoder as it is and fits the head by logistic regression: a Run."""
-    started = time.perf_counter()
+    """Leaves the encoder as it is and fits the head by logistic regression: a Run.
+
+    Raises UserError where a label holds for no text or for all.
+    """
+    names, started = job.splits.label_names, time.perf_counter()
+    shares = shares_of(job.train.labels, len(names))
+    if constant := [name for name, share in zip(names, shares) if share in (0, 1)]:
+        raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
     model.compile(jit_compile=False)
     strengths = fit_head(job, model, job.train, seed)
     seconds = time.perf_counter() - started
@@ -52,9 +58,12 @@ def fit_head(job, model, examples, seed):
     Gives the job what held-out folds say of these texts. Returns the C of each regression.
     """
     features = predict(Vectors(model).predict_on_batch, examples, job.settings)
-    balanced, names = job.settings.class_weights == "balanced", list(model.config.id2label.values())
-    groups = groups_of(job, examples)
-    kernel, bias, strengths, job.held_out = fit(features, examples.labels, seed, names, balanced, groups)
+    balanced, count, groups = (
+        job.settings.class_weights == "balanced",
+        model.config.num_labels,
+        groups_of(job, examples),
+    )
+    kernel, bias, strengths, job.held_out = fit(features, examples.labels, count, seed, balanced, groups)
     model.classifier.kernel.assign(kernel)
     model.classifier.bias.assign(bias)
     return strengths
@@ -64,13 +73,9 @@ def start_head(job, model, seed):
     """Gives a model that is to be fine-tuned the head that fits the encoder as it is, from some of the texts.
 
     From a random head, large gradients would first spoil what the encoder knows (Kumar et al. 2022, arXiv:2202.10054).
-    Where a label holds for none of these texts, or for all, the head stays random.
     """
-    texts = job.train.first(MOST_FOR_START)
-    shares = shares_of(texts.labels, model.config.num_labels)
-    if 0 < shares.min() and shares.max() < 1:
-        model.compile(jit_compile=False)
-        fit_head(job, model, texts, seed)
+    model.compile(jit_compile=False)
+    fit_head(job, model, job.train.first(MOST_FOR_START), seed)
 
 
 def doubt_labels(job, model):
@@ -88,29 +93,33 @@ def groups_of(job, examples):
     return np.array(train["group"][: len(examples)]) if "group" in train.column_names else None
 
 
-def fit(features, labels, seed, label_names, balanced=False, groups=None):
+def fit(features, labels, count, seed, balanced=False, groups=None):
     """Logistic regression with the C that cross-validates best; one regression a label where several may hold.
 
-    features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); balanced: whether all labels
-    weigh the same; groups: str (N,), of which none is on both sides of a fold, or None. Returns kernel, float32 (D, L),
-    and bias, float32 (L,), for the features as they are; the C of each regression, None where it was not chosen; and
-    each text's probabilities by a regression that did not learn from it, float (N, L), None where several labels may
-    hold or C was not chosen. Raises UserError where a label holds for no text or for all.
+    features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); count: L; balanced: whether
+    all labels weigh the same; groups: str (N,), of which none is on both sides of a fold, or None. Returns kernel,
+    float32 (D, L), and bias, float32 (L,), for the features as they are; the C of each regression, None where it was
+    not chosen; and each text's probabilities by a regression that did not learn from it, float (N, L), None where
+    several labels may hold or C was not chosen. A label that no text has, or of several every one, gets no weights.
     """
-    shares = shares_of(labels, len(label_names))
-    if constant := [name for name, share in zip(label_names, shares) if share in (0, 1)]:
-        raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
     scaler = scaler_of(features)
-    scaled = scaler.transform(features)
-    columns = (labels.T if labels.ndim == 2 else labels[None]).astype(int)
-    fitted, held_out = zip(*(regression(scaled, column, seed, balanced, groups) for column in columns))
-    kernel = np.concatenate([each.coef_ for each in fitted])
-    bias = np.concatenate([each.intercept_ for each in fitted])
-    if labels.ndim == 1 and len(kernel) == 1:  # two labels: half of the difference for each
-        kernel, bias = np.concatenate([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
+    scaled, kernel = scaler.transform(features), np.zeros((count, features.shape[1]))
+    if labels.ndim == 1:
+        fitted, held_out = regression(scaled, labels, seed, balanced, groups)
+        strengths, there = [None if held_out is None else fitted.C], fitted.classes_
+        weights, bias = fitted.coef_, fitted.intercept_
+        if len(there) == 2:  # half of the difference for each
+            weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+        kernel[there] = weights
+        bias = np.where(np.isin(np.arange(count), there), np.bincount(there, bias, count), bias.min())
+    else:
+        strengths, held_out = [], None
+        bias = np.where(labels.all(axis=0), 1, -1) * np.log(2 * len(labels) + 1)  # of those that never differ
+        for place in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
+            fitted, said = regression(scaled, labels[:, place].astype(int), seed, balanced, groups)
+            kernel[place], bias[place] = fitted.coef_[0], fitted.intercept_[0]
+            strengths.append(None if said is None else fitted.C)
     bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
-    strengths = [None if said is None else each.C for said, each in zip(held_out, fitted)]
-    held_out = held_out[0] if labels.ndim == 1 else None
     return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths, held_out
 
 
