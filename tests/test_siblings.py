@@ -209,6 +209,23 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
     assert held_out.shape == (300, count) and 0.7 < (held_out.argmax(axis=1) == labels).mean() < 1
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_head_is_scaled_until_it_is_as_unsure_as_held_out_folds(several):
+    from tfbert.report.calibration import cross_entropies, sigmoid, softmax
+    from tfbert.training.features import humility
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 90)
+    truth = (labels[:, None] == np.arange(3)).astype(np.float32)
+    sure = 9 * (2 * truth - 1) + rng.normal(size=(90, 3))  # knows all texts
+    unsure = 2 * truth - 1 + rng.normal(size=(90, 3))
+    given, held_out = (truth, sigmoid(unsure)) if several else (labels, softmax(unsure))
+    scale = humility(sure, held_out, given)
+    assert 0.01 < scale < 0.3
+    assert cross_entropies(sure * scale, given).mean() == pytest.approx(cross_entropies(unsure, given).mean(), rel=1e-4)
+    assert humility(unsure / 9, held_out, given) == 1  # never surer than it was
+
+
 def test_labels_that_no_text_has_get_no_weights():
     from tfbert.training.features import fit as fit_regression
 

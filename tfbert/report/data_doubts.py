@@ -42,7 +42,7 @@ def repeated(record):
 def mislabelled(record):
     """The suspects, the likeliest first."""
     job, suspects = record.job, record.suspects
-    if job.held_out is None:
+    if job.held_out is None or job.several:
         return []
     looked_at = f"{len(job.held_out):,} {job.task.unit} to train on"
     if not suspects:

@@ -26,11 +26,12 @@ def suspects(probabilities, labels):
 
 
 def suspects_of(job):
-    """The suspects among a job's training texts as rows for a table, a list of dicts; empty where nothing was held out.
+    """The suspects among a job's training texts as rows for a table, a list of dicts; empty where nothing was held out,
+    or several labels may hold.
 
     suggested: the label that fits better; probability: of it, and of the label given, without this text.
     """
-    if job.held_out is None:
+    if job.held_out is None or job.several:
         return []
     looked_at, names = len(job.held_out), job.splits.label_names
     labels = job.train.labels[:looked_at]

@@ -13,6 +13,7 @@ import numpy as np
 from tfbert.common.errors import UserError
 from tfbert.data.labels import shares_of
 from tfbert.model.modeling import mean_of_tokens
+from tfbert.report.calibration import cross_entropies
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
 
@@ -46,7 +47,7 @@ def fit_features(job, model, seed):
     if constant := [name for name, share in zip(names, shares) if share in (0, 1)]:
         raise UserError(f"--method features: no training text, or every one, has the label {constant[0]}; leave it out")
     model.compile(jit_compile=False)
-    strengths = fit_head(job, model, job.train, seed)
+    strengths, _ = fit_head(job, model, job.train, seed)
     seconds = time.perf_counter() - started
     scores = evaluation_of(job.validation, job.settings, job.metric)(model.predict_on_batch)
     return Run(seed, model.get_weights(), scores[job.metric], seconds, strengths=strengths)
@@ -55,27 +56,47 @@ def fit_features(job, model, seed):
 def fit_head(job, model, examples, seed):
     """Fits the head of a SequenceClassifier, whose encoder stays, to the first of the job's training texts, Examples.
 
-    Gives the job what held-out folds say of these texts. Returns the C of each regression.
+    Gives the job what held-out folds say of these texts. Returns the C of each regression, and the logits of the texts.
     """
     features = predict(Vectors(model).predict_on_batch, examples, job.settings)
-    balanced, count, groups = (
-        job.settings.class_weights == "balanced",
-        model.config.num_labels,
-        groups_of(job, examples),
-    )
-    kernel, bias, strengths, job.held_out = fit(features, examples.labels, count, seed, balanced, groups)
+    labels, balanced, groups = examples.labels, job.settings.class_weights == "balanced", groups_of(job, examples)
+    kernel, bias, strengths, job.held_out = fit(features, labels, model.config.num_labels, seed, balanced, groups)
     model.classifier.kernel.assign(kernel)
     model.classifier.bias.assign(bias)
-    return strengths
+    return strengths, features @ kernel + bias
 
 
 def start_head(job, model, seed):
     """Gives a model that is to be fine-tuned the head that fits the encoder as it is, from some of the texts.
 
     From a random head, large gradients would first spoil what the encoder knows (Kumar et al. 2022, arXiv:2202.10054).
+    From one that is sure of every text that it was fitted to there would be hardly any, and nothing would be learnt:
+    its logits are scaled until it is as unsure of these texts as held-out folds were.
     """
+    texts = job.train.first(MOST_FOR_START)
     model.compile(jit_compile=False)
-    fit_head(job, model, job.train.first(MOST_FOR_START), seed)
+    _, logits = fit_head(job, model, texts, seed)
+    if job.held_out is not None:
+        scale = humility(logits, job.held_out, texts.labels)
+        for weight in (model.classifier.kernel, model.classifier.bias):
+            weight.assign(weight * scale)
+
+
+def humility(logits, held_out, labels):
+    """The factor of logits, 1 at most, with which their cross-entropy is that of the probabilities held_out.
+
+    logits, held_out: float (N, L); labels: int (N,), or float (N, L).
+    """
+    from scipy.optimize import brentq
+
+    held_out = np.clip(held_out, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    unsure = np.log(held_out) if labels.ndim == 1 else np.log(held_out / (1 - held_out))
+    wanted = cross_entropies(unsure, labels).mean()
+
+    def excess(scale):
+        return cross_entropies(logits * scale, labels).mean() - wanted
+
+    return brentq(excess, LEAST_SCALE, 1.0) if excess(1.0) < 0 < excess(LEAST_SCALE) else 1.0
 
 
 def doubt_labels(job, model):
@@ -99,8 +120,8 @@ def fit(features, labels, count, seed, balanced=False, groups=None):
     features: float32 (N, D), standardized on the way; labels: int (N,), or float (N, L); count: L; balanced: whether
     all labels weigh the same; groups: str (N,), of which none is on both sides of a fold, or None. Returns kernel,
     float32 (D, L), and bias, float32 (L,), for the features as they are; the C of each regression, None where it was
-    not chosen; and each text's probabilities by a regression that did not learn from it, float (N, L), None where
-    several labels may hold or C was not chosen. A label that no text has, or of several every one, gets no weights.
+    not chosen; and each text's probabilities by a regression that did not learn from it, float (N, L), None where C
+    was not chosen. A label that no text has, or of several every one, gets no weights.
     """
     scaler = scaler_of(features)
     scaled, kernel = scaler.transform(features), np.zeros((count, features.shape[1]))
@@ -113,12 +134,14 @@ def fit(features, labels, count, seed, balanced=False, groups=None):
         kernel[there] = weights
         bias = np.where(np.isin(np.arange(count), there), np.bincount(there, bias, count), bias.min())
     else:
-        strengths, held_out = [], None
+        strengths, held_out = [], np.repeat(labels.mean(axis=0, keepdims=True), len(labels), axis=0)
         bias = np.where(labels.all(axis=0), 1, -1) * np.log(2 * len(labels) + 1)  # of those that never differ
         for place in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
             fitted, said = regression(scaled, labels[:, place].astype(int), seed, balanced, groups)
             kernel[place], bias[place] = fitted.coef_[0], fitted.intercept_[0]
             strengths.append(None if said is None else fitted.C)
+            if said is not None:
+                held_out[:, place] = said[:, 1]
     bias = bias - kernel @ (scaler.mean_ / scaler.scale_)
     return (kernel / scaler.scale_).T.astype(np.float32), bias.astype(np.float32), strengths, held_out
 
