@@ -22,6 +22,7 @@ FOLDS = 5
 LEAST_SCALE = 0.01  # of a dimension, in medians of all
 MOST_FOR_START = 10_000  # texts that the head is fitted to before it is fine-tuned
 NEAR_TIE = 1.01  # times the lowest cross-entropy
+LEAST_FACTOR = 1e-3  # of a head's logits
 LEAST_PROBABILITY = 1e-7  # of a label that is in no text of a fold
 
 
@@ -96,7 +97,7 @@ def humility(logits, held_out, labels):
     def excess(scale):
         return cross_entropies(logits * scale, labels).mean() - wanted
 
-    return brentq(excess, LEAST_SCALE, 1.0) if excess(1.0) < 0 < excess(LEAST_SCALE) else 1.0
+    return brentq(excess, LEAST_FACTOR, 1.0) if excess(1.0) < 0 < excess(LEAST_FACTOR) else 1.0
 
 
 def doubt_labels(job, model):
