@@ -97,7 +97,6 @@ def save(job, model, run):
     """Puts the model into --output_dir in one step: Hugging Face files, ONNX, history."""
     from tfbert.inference.onnx_export import save_onnx
     from tfbert.model.weights import get_weights
-    from tfbert.report.suspects import suspects_of
 
     settings = job.settings
     with job.stopwatch("saving"), replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as folder:
@@ -105,8 +104,8 @@ def save(job, model, run):
         save_onnx(folder / "onnx", model, job.some_texts())
         write_json(folder / "history.json", list(run.history))
         write_csv(folder / "history.csv", list(run.history))
-        if settings.excerpt_words and (rows := suspects_of(job)):
-            write_csv(folder / "suspects.csv", rows)
+        if settings.excerpt_words and job.suspects:
+            write_csv(folder / "suspects.csv", job.suspects)
 
 
 def test(job, model, run, runs):
@@ -127,17 +126,16 @@ def test(job, model, run, runs):
 def report(job, run, metrics, logits):
     """Writes report, pictures, metrics.json and model card, and says what matters most."""
     from tfbert.report.record import Record, write_all
-    from tfbert.report.suspects import suspects_of
     from tfbert.report.wording import headline
 
-    record = Record(job, run, metrics, logits, suspects_of(job))
+    record = Record(job, run, metrics, logits)
     write_all(record)
     print()
     for line in headline(metrics, job.task):
         say(*line)
-    if record.suspects:
+    if job.suspects:
         looked_at = f"{len(job.held_out):,} training {job.task.unit}"
-        say("Suspects", f"{len(record.suspects):,} of {looked_at} are probably mislabelled: see the report")
+        say("Suspects", f"{len(job.suspects):,} of {looked_at} are probably mislabelled: see the report")
     for note in record.notes:
         say("Note", note)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))

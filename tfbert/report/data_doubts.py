@@ -41,7 +41,7 @@ def repeated(record):
 
 def mislabelled(record):
     """The suspects, the likeliest first."""
-    job, suspects = record.job, record.suspects
+    job, suspects = record.job, record.job.suspects
     if job.held_out is None or job.several:
         return []
     looked_at = f"{len(job.held_out):,} {job.task.unit} to train on"

@@ -19,7 +19,6 @@ class Record:
     run: object  # runs.Run, the saved one
     metrics: dict
     logits: np.ndarray  # of the test texts, float (N, L), without temperature
-    suspects: list  # rows that are probably mislabelled, as suspects.suspects_of gives them
     notes: list = field(default_factory=list)  # on what was drawn
 
     @property

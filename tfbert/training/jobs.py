@@ -22,6 +22,8 @@ from tfbert.data.vocabulary import known_in_words, unknown_share
 from tfbert.model import configs, scratch
 from tfbert.model.config_files import trained_pooling
 from tfbert.model.vocabulary import fitted_config, load_tokenizer
+from tfbert.report.suspects import suspects_of
+from tfbert.report.wording import UNBALANCED
 from tfbert.training.checks import (
     check_memory,
     check_metric,
@@ -109,6 +111,11 @@ class Job:
     def test_texts(self):
         """Those of the test split, a list of str; of pairs, both."""
         return list(keys_of(self.splits.test))
+
+    @cached_property
+    def suspects(self):
+        """Training texts that are probably mislabelled, once held_out is there, as suspects_of gives them."""
+        return suspects_of(self)
 
     def some_texts(self):
         """The model's inputs for a few held-out texts."""
@@ -210,7 +217,7 @@ def describe(job):
     shares = shares_of_labels(splits.train, splits.label_names)
     named = [f"{name} {share:.0%}" for name, share in zip(splits.label_names, shares)]
     say("Labels", ", ".join(named[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else ""))
-    if not job.several and shares.max() > 4 * shares.min() and settings.class_weights == "none":
+    if not job.several and shares.max() > UNBALANCED * shares.min() and settings.class_weights == "none":
         say("Hint", "labels differ much in number: --class_weights balanced gives all the same weight")
     for note in dict.fromkeys(splits.notes):
         say("Note", note)
