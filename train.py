@@ -63,7 +63,7 @@ def fine_tune(job, model, seed):
 
     settings, team, batches = job.settings, job.device.team, job.batches(seed)
     if settings.head == "regression":
-        start_head(job, model, seed)
+        start_head(job, model)
     elif job.task.is_own and seed == settings.seed:
         doubt_labels(job, model)
     with team.scope():

@@ -8,7 +8,7 @@ from conftest import reviews
 from test_siblings import fit, metrics_of, write
 
 import train
-from tfbert.report.suspects import suspects
+from tfbert.report.suspects import as_given_and_suggested, suspects, suspects_of_several
 from tfbert.training.features import folds_of, regression
 
 
@@ -37,6 +37,23 @@ def test_most_flipped_labels_are_among_the_suspects():
     found = set(rows.tolist()) & set(flipped.tolist())
     assert len(found) >= 32 and len(found) / len(rows) > 0.8
     assert (better == right[rows]).mean() > 0.9
+
+
+def test_of_several_labels_the_likeliest_wrong_decision_of_each_text():
+    rng = np.random.default_rng(0)
+    right = (rng.random((400, 3)) < [0.5, 0.2, 0.0]).astype(np.float32)  # nobody has the last label
+    said = np.clip(np.abs(right - 0.1) + rng.normal(0, 0.003, right.shape), 0, 1)
+    labels, wrong = right.copy(), rng.choice(400, 20, replace=False)
+    places = np.append(1, rng.integers(0, 2, 19))
+    labels[wrong, places] = 1 - labels[wrong, places]
+    said[wrong[0], 1] = 0.99 - 0.98 * labels[wrong[0], 1]
+    rows, others = suspects_of_several(said, labels)
+    found = dict(zip(rows.tolist(), others.tolist()))
+    assert found == dict(zip(wrong.tolist(), places.tolist())) and len(rows) == 20
+    assert rows[0] == wrong[0]
+    row = as_given_and_suggested(said[wrong[1]], labels[wrong[1]], places[1], ["joy", "fear", "love"])
+    assert row["probability"] > 0.8 and row["probability"] + row["probability_of_label"] == pytest.approx(1, abs=1e-4)
+    assert row["label"] != row["suggested"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from tfbert.data.labels import shares_of
 from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import one_line, table
 from tfbert.report.mistakes import excerpt
+from tfbert.report.suspects import in_words
 
 SHOWN = 20  # suspects
 FEW = 10  # texts of a label
@@ -29,9 +30,7 @@ def repeated(record):
         names = job.splits.label_names
 
         def named(label):
-            if isinstance(label, tuple):
-                return "+".join(name for name, holds in zip(names, label) if holds) or "(none)"
-            return names[label]
+            return in_words(label, names) if isinstance(label, tuple) else names[label]
 
         rows = [[", ".join(f"{named(label)} ({count})" for label, count in counts.items()), excerpt(text, words)]
                 for text, counts in repeats.contradictions[:SHOWN]]  # fmt: skip
@@ -42,7 +41,7 @@ def repeated(record):
 def mislabelled(record):
     """The suspects, the likeliest first."""
     job, suspects = record.job, record.job.suspects
-    if job.held_out is None or job.several:
+    if job.held_out is None:
         return []
     looked_at = f"{len(job.held_out):,} {job.task.unit} to train on"
     if not suspects:

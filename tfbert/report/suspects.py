@@ -25,25 +25,56 @@ def suspects(probabilities, labels):
     return wrong, best[wrong]
 
 
-def suspects_of(job):
-    """The suspects among a job's training texts as rows for a table, a list of dicts; empty where nothing was held out,
-    or several labels may hold.
+def suspects_of_several(probabilities, labels):
+    """As suspects, where several labels may hold: row numbers, each once, and the label that is wrongly there or
+    wrongly missing, two int (M,). Each label is a question of its own.
 
-    suggested: the label that fits better; probability: of it, and of the label given, without this text.
+    probabilities: float (N, L); labels: float (N, L), zeros and ones.
     """
-    if job.held_out is None or job.several:
+    found = []
+    for label, (said, holds) in enumerate(zip(probabilities.T, labels.T.astype(int))):
+        if 0 < holds.sum() < len(holds):
+            rows, _ = suspects(np.stack([1 - said, said], axis=1), holds)
+            found += [(-abs(2 * said[row] - 1), row, label) for row in rows]
+    likeliest = {}
+    for _, row, label in sorted(found):
+        likeliest.setdefault(row, label)
+    return np.array([*likeliest], int), np.array([*likeliest.values()], int)
+
+
+def suspects_of(job):
+    """The suspects among a job's training texts as rows for a table, a list of dicts; empty where nothing was held out.
+
+    suggested: the label that fits better, or the labels; probability: of what it changes, and of what was given,
+    without this text.
+    """
+    if job.held_out is None:
         return []
-    looked_at, names = len(job.held_out), job.splits.label_names
-    labels = job.train.labels[:looked_at]
-    rows, better = suspects(job.held_out, labels)
-    texts = list(keys_of(job.splits.train.select(rows)))
+    said, labels = job.held_out, job.train.labels[: len(job.held_out)]
+    rows, others = (suspects_of_several if job.several else suspects)(said, labels)
+    texts = keys_of(job.splits.train.select(rows))
     return [
-        {
-            "label": names[labels[row]],
-            "suggested": names[other],
-            "probability": round(float(job.held_out[row, other]), 4),
-            "probability_of_label": round(float(job.held_out[row, labels[row]]), 4),
-            "text": text,
-        }
-        for row, other, text in zip(rows, better, texts)
+        as_given_and_suggested(said[row], labels[row], other, job.splits.label_names) | {"text": text}
+        for row, other, text in zip(rows, others, texts)
     ]
+
+
+def as_given_and_suggested(said, given, other, names):
+    """The columns on a suspect: its label or labels, given and suggested, with probabilities."""
+    if np.ndim(given):
+        suggested = np.where(np.arange(len(names)) == other, 1 - given, given)
+        probability = said[other] if suggested[other] else 1 - said[other]
+        chances, labels = (probability, 1 - probability), (in_words(given, names), in_words(suggested, names))
+    else:
+        chances, labels = (said[other], said[given]), (names[given], names[other])
+    return {
+        "label": labels[0],
+        "suggested": labels[1],
+        "probability": round(float(chances[0]), 4),
+        "probability_of_label": round(float(chances[1]), 4),
+    }
+
+
+def in_words(holds, names):
+    """Those of the names that hold, zeros and ones."""
+    return "+".join(name for name, yes in zip(names, holds) if yes) or "(none)"

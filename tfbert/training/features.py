@@ -9,6 +9,7 @@ import warnings
 
 import keras
 import numpy as np
+from keras import ops
 
 from tfbert.common.errors import UserError
 from tfbert.data.labels import shares_of
@@ -67,20 +68,22 @@ def fit_head(job, model, examples, seed):
     return strengths, features @ kernel + bias
 
 
-def start_head(job, model, seed):
+def start_head(job, model):
     """Gives a model that is to be fine-tuned the head that fits the encoder as it is, from some of the texts.
 
     From a random head, large gradients would first spoil what the encoder knows (Kumar et al. 2022, arXiv:2202.10054).
     From one that is sure of every text that it was fitted to there would be hardly any, and nothing would be learnt:
     its logits are scaled until it is as unsure of these texts as held-out folds were.
     """
-    texts = job.train.first(MOST_FOR_START)
-    model.compile(jit_compile=False)
-    _, logits = fit_head(job, model, texts, seed)
-    if job.held_out is not None:
-        scale = humility(logits, job.held_out, texts.labels)
-        for weight in (model.classifier.kernel, model.classifier.bias):
-            weight.assign(weight * scale)
+    head = model.classifier
+    if job.head is None:  # else it is that of the seed before, whose encoder was the same
+        texts = job.train.first(MOST_FOR_START)
+        model.compile(jit_compile=False)
+        _, logits = fit_head(job, model, texts, job.settings.seed)
+        scale = 1.0 if job.held_out is None else humility(logits, job.held_out, texts.labels)
+        job.head = [scale * ops.convert_to_numpy(weight) for weight in (head.kernel, head.bias)]
+    for weight, value in zip((head.kernel, head.bias), job.head):
+        weight.assign(value)
 
 
 def humility(logits, held_out, labels):
@@ -103,10 +106,10 @@ def humility(logits, held_out, labels):
 def doubt_labels(job, model):
     """Gives the job what held-out folds say of its first training texts, by regression on the mean of their tokens."""
     texts = job.train.first(MOST_FOR_START)
-    if not job.several and job.device.team.size == 1:
+    if job.device.team.size == 1:
         features = predict(Vectors(model, mean=True).predict_on_batch, texts, job.settings)
-        scaled = scaler_of(features).transform(features)
-        _, job.held_out = regression(scaled, texts.labels, job.settings.seed, False, groups_of(job, texts))
+        count, groups = model.config.num_labels, groups_of(job, texts)
+        *_, job.held_out = fit(features, texts.labels, count, job.settings.seed, groups=groups)
 
 
 def groups_of(job, examples):

@@ -63,6 +63,7 @@ class Job:
     validation: Examples
     test: Examples
     weights_line: str = ""
+    head: list | None = None  # kernel and bias from regression, where fine-tuning starts
     held_out: object = None  # probabilities of the first training texts by regression on others, float (N, L)
 
     @property
