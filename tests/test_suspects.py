@@ -46,6 +46,7 @@ def test_of_several_labels_the_likeliest_wrong_decision_of_each_text():
     labels, wrong = right.copy(), rng.choice(400, 20, replace=False)
     places = np.append(1, rng.integers(0, 2, 19))
     labels[wrong, places] = 1 - labels[wrong, places]
+    said[wrong, places] = np.abs(right[wrong, places] - 0.05)  # surer than of the others
     said[wrong[0], 1] = 0.99 - 0.98 * labels[wrong[0], 1]
     rows, others = suspects_of_several(said, labels)
     found = dict(zip(rows.tolist(), others.tolist()))
