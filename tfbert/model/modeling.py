@@ -61,8 +61,10 @@ class Embeddings(keras.layers.Layer):
             self.project.build((None, None, width))
         super().build(input_shape)
 
-    def call(self, input_ids, token_type_ids=None, training=False):
+    def call(self, input_ids, token_type_ids=None, shift=None, training=False):
+        """shift: float (B, S, E), what is added to the tokens' vectors, or None."""
         x = ops.take(self.word, ops.cast(input_ids, "int32"), axis=0)
+        x = x if shift is None else x + shift
         first = self.config.position_offset
         x += self.position[first : first + ops.shape(input_ids)[1]]
         if self.config.type_vocab_size:
@@ -208,12 +210,12 @@ class Encoder(keras.layers.Layer):
             block.build((None, self.config.hidden_size))
         super().build(input_shape)
 
-    def call(self, input_ids, attention_mask, token_type_ids=None, training=False):
-        """input_ids, attention_mask, token_type_ids: int (B, S). Returns float (B, S, D)."""
+    def call(self, input_ids, attention_mask, token_type_ids=None, shift=None, training=False):
+        """input_ids, attention_mask, token_type_ids: int (B, S); shift: as in Embeddings. Returns float (B, S, D)."""
         padding = -65504.0  # the lowest float16
         mask = ops.where(ops.cast(attention_mask, "bool"), 0.0, padding)[:, None, None, :]
         mask = ops.cast(mask, self.compute_dtype)
-        x = self.embeddings(input_ids, token_type_ids, training=training)
+        x = self.embeddings(input_ids, token_type_ids, shift, training=training)
         tokens = ops.reshape(x, (-1, self.config.hidden_size))
         bias = self.position_bias(input_ids) if self.position_bias else None
         for number in range(self.config.num_hidden_layers):
@@ -266,7 +268,7 @@ class SequenceClassifier(keras.Model):
         super().export(filepath, format, verbose, input_signature or [any_text], **kwargs)
 
     def call(self, inputs, training=False):
-        """inputs: a dict with input_ids and, where they say something, attention_mask and token_type_ids."""
+        """inputs: a dict with input_ids and, where they say something, attention_mask, token_type_ids and shift."""
         return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
 
     def pooled(self, inputs, training=False):
@@ -284,7 +286,7 @@ class SequenceClassifier(keras.Model):
         ids, mask = inputs["input_ids"], inputs.get("attention_mask")
         if mask is None:
             mask = ops.not_equal(ids, self.config.pad_token_id)
-        return self.encoder(ids, mask, inputs.get("token_type_ids"), training=training), mask
+        return self.encoder(ids, mask, inputs.get("token_type_ids"), inputs.get("shift"), training=training), mask
 
 
 def mean_of_tokens(hidden, mask):

@@ -1,0 +1,53 @@
+"""Adversarial training (Miyato et al. 2017, arXiv:1605.07725, section 3): each text is learnt twice, as it is and with
+its word vectors moved a little to where the loss rises fastest, so that the answer does not hang on single words.
+"""
+
+import tensorflow as tf
+
+
+def adversarial_step(model, batch, size):
+    """As step.train_step, by the mean loss of the texts and of the moved ones, for twice the time.
+
+    size: how far a text is moved, as a share of the norm of its word vectors. The loss returned is that of the texts as
+    they are.
+    """
+    inputs, labels = batch[:2]
+    words = tf.gather(model.encoder.embeddings.word.value, inputs["input_ids"])
+    words *= tf.cast(inputs["attention_mask"], words.dtype)[:, :, None]
+    still = tf.zeros_like(words)
+    logits, loss, uphill, gradients = learnt(model, inputs, labels, still)
+    moved = size * norms(words) * uphill / tf.maximum(norms(uphill), TINY)
+    *_, more = learnt(model, inputs, labels, moved)
+    gradients = [mean(one, other) for one, other in zip(gradients, more)]
+    model.optimizer.apply_gradients(zip(gradients, model.trainable_weights))
+
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    model.metrics[0].update_state(loss * devices)
+    return model.compute_metrics(inputs, labels, logits)
+
+
+TINY = 1e-30
+
+
+def learnt(model, inputs, labels, shift):
+    """Logits, loss, and the loss's gradients: towards the word vectors, float32 (B, S, E), and the weights, a list."""
+    with tf.GradientTape() as tape:
+        tape.watch(shift)
+        logits = model(inputs | {"shift": shift}, training=True)
+        loss = model.compute_loss(inputs, labels, logits)
+        scaled = model.optimizer.scale_loss(loss)
+    uphill, *gradients = tape.gradient(scaled, [shift, *model.trainable_weights])
+    return logits, loss, uphill, gradients
+
+
+def norms(vectors):
+    """Of each text, float32 (B, S, E) -> (B, 1, 1)."""
+    return tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=(1, 2), keepdims=True))
+
+
+def mean(one, other):
+    """Of two gradients; that of an embedding table is sparse."""
+    if isinstance(one, tf.IndexedSlices):
+        values = tf.concat([one.values, other.values], 0) / 2
+        return tf.IndexedSlices(values, tf.concat([one.indices, other.indices], 0), one.dense_shape)
+    return (one + other) / 2
