@@ -11,7 +11,7 @@ from tfbert.data.tasks import chosen_task
 from tfbert.model import configs
 from tfbert.model.config_files import trained_pooling
 from tfbert.training.settings import TrainSettings
-from tfbert.training.sizes import choose_epochs, choose_size
+from tfbert.training.sizes import choose_for_texts, choose_size
 
 CPU = SimpleNamespace(is_gpu=False, team=SimpleNamespace(size=1))
 SHAPE = configs.model_config(configs.read_encoder_config(FIXTURES / "tiny_bert"), "tiny_bert")
@@ -54,15 +54,17 @@ def test_other_folders_say_nothing_of_pooling(tmp_path):
 
 def sized(trained_for, texts, **flags):
     settings = TrainSettings(**flags)
-    choose_size(settings, chosen_task(settings), CPU, SHAPE, trained_for)
-    choose_epochs(settings, texts)
+    task = chosen_task(settings)
+    choose_size(settings, task, CPU, SHAPE, trained_for)
+    choose_for_texts(settings, task, texts)
     return settings
 
 
 def test_own_data_are_pooled_as_the_encoder_was_trained_and_passed_over_by_their_count():
     texts = (200, 1000, 3200, 20_000, 27_000, 100_000)
     epochs = [sized("mean", count, train_file="own.csv").num_train_epochs for count in texts]
-    assert epochs == [20, 13, 4, 4, 3, 2]
+    assert epochs == [10, 10, 4, 4, 3, 2]
+    assert sized(None, 200, train_file="own.csv").num_train_epochs == 20  # its head starts at random
     own = sized("mean", 200, train_file="own.csv")
     assert (own.pooling, own.per_device_train_batch_size) == ("mean", 32)
     assert sized(None, 200, train_file="own.csv").pooling == "pooler"
@@ -75,6 +77,19 @@ def test_the_tasks_that_come_with_the_project_keep_their_recipes():
         settings = sized("mean", 8000, task_name=task)
         assert (settings.pooling, settings.num_train_epochs) == ("pooler", epochs)
         assert settings.per_device_train_batch_size == 16
+
+
+def test_own_texts_are_moved_unless_they_are_many():
+    for flags, expected in (
+        ({"train_file": "own.csv"}, 0.2),
+        ({"train_file": "own.csv", "adversarial": 0.0}, 0),
+        ({"train_file": "own.csv", "from_scratch": "small"}, None),
+        ({"task_name": "imdb"}, None),
+    ):
+        assert sized("mean", 20_000, **flags).adversarial == expected
+    assert sized("mean", 20_001, train_file="own.csv").adversarial is None
+    features = sized("mean", 200, train_file="own.csv", method="features")
+    assert features.adversarial is features.num_train_epochs is None
 
 
 def test_the_head_starts_from_regression_where_the_encoder_was_trained_for_its_vectors():

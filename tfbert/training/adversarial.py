@@ -8,15 +8,16 @@ import tensorflow as tf
 def adversarial_step(model, batch, size):
     """As step.train_step, by the mean loss of the texts and of the moved ones, for twice the time.
 
-    size: how far a text is moved, as a share of the norm of its word vectors. The loss returned is that of the texts as
-    they are.
+    size: how far a text is moved, all its words together, as a share of the mean norm of its words' vectors. The loss
+    returned is that of the texts as they are.
     """
     inputs, labels = batch[:2]
     words = tf.gather(model.encoder.embeddings.word.value, inputs["input_ids"])
-    words *= tf.cast(inputs["attention_mask"], words.dtype)[:, :, None]
-    still = tf.zeros_like(words)
-    logits, loss, uphill, gradients = learnt(model, inputs, labels, still)
-    moved = size * norms(words) * uphill / tf.maximum(norms(uphill), TINY)
+    logits, loss, uphill, gradients = learnt(model, inputs, labels, tf.zeros_like(words))
+    is_word = tf.cast(inputs["attention_mask"], words.dtype)[:, :, None]
+    usual = tf.reduce_sum(norms(words, -1) * is_word, 1, True) / tf.reduce_sum(is_word, 1, True)
+    length = norms(uphill, (1, 2))
+    moved = uphill * tf.where(length > 0, size * usual / length, 0.0)
     *_, more = learnt(model, inputs, labels, moved)
     gradients = [mean(one, other) for one, other in zip(gradients, more)]
     model.optimizer.apply_gradients(zip(gradients, model.trainable_weights))
@@ -24,9 +25,6 @@ def adversarial_step(model, batch, size):
     devices = tf.distribute.get_strategy().num_replicas_in_sync
     model.metrics[0].update_state(loss * devices)
     return model.compute_metrics(inputs, labels, logits)
-
-
-TINY = 1e-30
 
 
 def learnt(model, inputs, labels, shift):
@@ -40,9 +38,8 @@ def learnt(model, inputs, labels, shift):
     return logits, loss, uphill, gradients
 
 
-def norms(vectors):
-    """Of each text, float32 (B, S, E) -> (B, 1, 1)."""
-    return tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=(1, 2), keepdims=True))
+def norms(vectors, axes):
+    return tf.sqrt(tf.reduce_sum(tf.square(vectors), axes, keepdims=True))
 
 
 def mean(one, other):

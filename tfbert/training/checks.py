@@ -66,6 +66,8 @@ def check_team(settings, team):
         raise UserError("--early_stopping_patience works on one machine: --load_best_model_at_end works on several")
     if settings.head == "regression" and team.size > 1:
         raise UserError("--head regression uses one device: set CUDA_VISIBLE_DEVICES=0")
+    if settings.adversarial and keras.backend.backend() != "tensorflow":
+        raise UserError("--adversarial needs Keras's TensorFlow backend: unset KERAS_BACKEND")
     if settings.minutes and (team.size > 1 or keras.backend.backend() != "tensorflow"):
         raise UserError("--minutes needs one device and TensorFlow: set CUDA_VISIBLE_DEVICES=0, unset KERAS_BACKEND")
     if settings.method == "features" and team.size > 1:

@@ -38,7 +38,7 @@ from tfbert.training.minutes import fit_into_minutes
 from tfbert.training.outputs import results_paths
 from tfbert.training.pretraining import read_pretraining
 from tfbert.training.settings import TrainSettings
-from tfbert.training.sizes import choose_epochs, choose_size, in_words
+from tfbert.training.sizes import choose_for_texts, choose_size, in_words
 from tfbert.training.team import find_cluster
 
 
@@ -171,7 +171,7 @@ def new_job(settings, argv, stack):
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
             config = configs.read_encoder_config(encoder.folder)
         say("Encoder", encoder.description)
-        chosen |= choose_epochs(settings, len(splits.train))
+        chosen |= choose_for_texts(settings, task, len(splits.train))
         size = in_words(chosen)
         say("Job", size)
         if device.hint:

@@ -115,7 +115,7 @@ class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
     LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights",
-               "average_seeds", "head")  # fmt: skip
+               "adversarial", "average_seeds", "head")  # fmt: skip
 
     from_scratch: str | None = what(
         None,
@@ -146,6 +146,13 @@ class TrainSettings(RunSettings):
     )
     label_smoothing: float = how(
         0.0, "share of the target that all labels get alike; 0.1 in Szegedy et al. 2016", at_least=0, below=1
+    )
+    adversarial: float | None = how(
+        None,
+        "learn every text also with its words' vectors moved to where the loss rises fastest, by this share of a "
+        "vector's norm (Miyato et al. 2017), in twice the time; default 0, of your own data 0.2",
+        at_least=0,
+        below=1,
     )
     class_weights: str = how("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
     minutes: float | None = how(

@@ -2,23 +2,27 @@
 
 from tfbert.common.errors import UserError
 
-FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout",
-                   "head")  # fmt: skip
+FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout", "head",
+                   "adversarial")  # fmt: skip
 UPDATES = 400  # of own data, about; between so many epochs:
-FEWEST_EPOCHS, MOST_EPOCHS = 4, 20
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # half as many where the head comes from regression
 MOST_UPDATES = 2500  # of large sets, in 2 epochs at least
+MOVED, MANY = 0.2, 20_000  # how far own texts are moved in adversarial training, unless there are more of them
 
 
 def fill_in(settings, chosen, max_length):
-    """Gives `chosen` to what the command line left open, and returns what it gave.
+    """As filled. Raises UserError where max_seq_length is then more than the encoder's max_length."""
+    chosen = filled(settings, chosen)
+    if settings.max_seq_length > max_length:
+        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {max_length} tokens")
+    return chosen
 
-    Raises UserError where max_seq_length is then more than the encoder's max_length.
-    """
+
+def filled(settings, chosen):
+    """Gives `chosen` to what the command line left open, and returns what it gave."""
     chosen = {name: value for name, value in chosen.items() if getattr(settings, name) is None}
     for name, value in chosen.items():
         setattr(settings, name, value)
-    if settings.max_seq_length > max_length:
-        raise UserError(f"--max_seq_length {settings.max_seq_length}: this encoder reads at most {max_length} tokens")
     return chosen
 
 
@@ -26,7 +30,7 @@ def choose_size(settings, task, device, config, pooling):
     """Fills in what the command line left open, by task, device and the encoder's width; returns what it gave.
 
     pooling: that for which the encoder was trained, or None. transformers' classes know the pooler only, so the tasks
-    that come with the project keep it. How often the user's own texts are passed over is left to choose_epochs.
+    that come with the project keep it. How the user's own texts are passed over is left to choose_for_texts.
     """
     small = config.hidden_size <= 512
     chosen = {
@@ -53,17 +57,24 @@ def choose_size(settings, task, device, config, pooling):
     return fill_in(settings, chosen, config.max_length)
 
 
-def choose_epochs(settings, texts):
-    """Fills in how often so many texts are passed over, where that is open still; returns what it gave.
+def choose_for_texts(settings, task, texts):
+    """Fills in how often so many texts are passed over, and whether moved too, where that is open still; returns what
+    it gave.
 
     Few texts need many passes: three would be too few updates to learn from (Mosbach et al. 2021, arXiv:2006.04884).
     """
-    if settings.method == "features" or settings.num_train_epochs:
+    import keras
+
+    if settings.method == "features":
         return {}
+    chosen = {}
+    if task.is_own and not settings.from_scratch and texts <= MANY and keras.backend.backend() == "tensorflow":
+        chosen["adversarial"] = MOVED
     steps = max(1, texts / settings.per_device_train_batch_size)  # of an epoch
     fewest = min(FEWEST_EPOCHS, max(2, round(MOST_UPDATES / steps)))
-    settings.num_train_epochs = float(min(max(round(UPDATES / steps), fewest), MOST_EPOCHS))
-    return {"num_train_epochs": settings.num_train_epochs}
+    most = MOST_EPOCHS // 2 if settings.head == "regression" else MOST_EPOCHS
+    chosen["num_train_epochs"] = float(min(max(round(UPDATES / steps), fewest), most))
+    return filled(settings, chosen)
 
 
 def in_words(chosen):

@@ -36,12 +36,18 @@ def train_step(model, batch):
     return model.compute_metrics(inputs, labels, logits)
 
 
-def compile_step(model, optimizer, loss, accuracy, xla):
-    """Makes train_step, with this optimizer, loss and accuracy, the model's. xla: whether XLA compiles it whole."""
+def compile_step(model, optimizer, loss, accuracy, xla, adversarial=0.0):
+    """Makes train_step, with this optimizer, loss and accuracy, the model's. xla: whether XLA compiles it whole;
+    adversarial: how far texts are moved, as in adversarial.py, or 0.
+    """
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=xla)
     if keras.backend.backend() != "tensorflow":
         return
     model.train_step = functools.partial(train_step, model)
+    if adversarial:
+        from tfbert.training.adversarial import adversarial_step
+
+        model.train_step = functools.partial(adversarial_step, model, size=adversarial)
     optimizer.compiled = xla
     for block in model.encoder.blocks:
         block.attention.flash = xla and flash_works(block.attention.head_size)
@@ -68,7 +74,7 @@ def compile_classifier(model, settings, total_steps, xla, class_weights=None):
     else:
         accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights)
-    compile_step(model, new_optimizer(model, settings, total_steps), loss, accuracy, xla)
+    compile_step(model, new_optimizer(model, settings, total_steps), loss, accuracy, xla, settings.adversarial)
 
 
 def classifier_loss(num_labels, smoothing=0.0, class_weights=None):
