@@ -24,7 +24,7 @@ from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.predicting import Predictor
 
-CHUNK = 1024  # texts in memory at a time
+CHUNK, SIGNS = 1024, 10**7  # texts in memory at a time, and what they have of signs, about
 PATIENCE = 10  # seconds until a silent pipe is no input
 
 
@@ -82,13 +82,14 @@ def main(argv=None):
 
 def chunks_of(rows):
     """Yields lists of at most CHUNK (place, texts); those before a row that cannot be read come before its error."""
-    chunk = []
+    chunk, signs = [], 0
     try:
         for row in rows:
             chunk.append(row)
-            if len(chunk) == CHUNK:
+            signs += sum(map(len, row[1]))
+            if len(chunk) == CHUNK or signs > SIGNS:
                 yield chunk
-                chunk = []
+                chunk, signs = [], 0
     except UserError:
         if chunk:
             yield chunk
@@ -163,7 +164,7 @@ def tell(place, texts, trouble, length, encoder):
     """Says which of many texts gets no label, and which long one is not read whole."""
     if trouble:
         note(f"{place} {trouble}: no label")
-    elif length > encoder.max_seq_length:
+    elif length > encoder.max_seq_length and not encoder.whole:
         cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
         note(f"{place} has {length:,} tokens; the model reads {cut}")
 

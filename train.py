@@ -111,12 +111,12 @@ def save(job, model, run):
 def test(job, model, run, runs):
     """Reads the test split, which nothing has read before: the figures of metrics.json, and the logits, (N, L)."""
     from tfbert.report.figures import baselines_on_test, facts, scores_on_test
-    from tfbert.training.runs import scores_of_runs
+    from tfbert.training.runs import gain_of_windows, scores_of_runs
 
     with job.stopwatch("evaluating"):
         print(f"Evaluating on {len(job.test):,} {job.task.unit} ...", flush=True)
         by_run, logits = scores_of_runs(job, model, run, runs)
-        metrics = scores_on_test(job, logits)
+        metrics = scores_on_test(job, logits) | gain_of_windows(job, model, logits)
     with job.stopwatch("baselines"):
         print(f"Training the TF-IDF baseline on the same {job.task.unit} ...", flush=True)
         metrics |= baselines_on_test(job)

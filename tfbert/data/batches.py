@@ -1,4 +1,4 @@
-"""Text -> token ids -> head+tail truncation -> length buckets -> batches."""
+"""Text -> token ids -> truncation, or windows -> length buckets -> batches."""
 
 import copy
 import hashlib
@@ -16,9 +16,10 @@ WINDOW = 50  # reviews are sorted by length within this many batches at a time
 class Examples:
     """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
 
-    lengths, full_lengths: int32 (N,), after and before truncation; labels: int32 (N,), or float32 (N, L) where several
-    may hold; starts: int32 (N,), of the second texts of pairs, None where the model does not tell them apart; longest:
-    tokens of the longest text, where XLA compiles whole steps, one for each length of a batch; else None.
+    full_lengths: int32 (N,), tokens of each text; labels: int32 (N,), or float32 (N, L) where several may hold.
+    lengths: int32 (W,), of what is read, a row for each text, or for each of its windows; owners: int32 (W,), the text
+    of each row; starts: int32 (W,), of the second texts of pairs, None where the model does not tell them apart;
+    longest: of lengths, where XLA compiles whole steps, one for each length of a batch; else None.
     """
 
     def __init__(self, dataset, compiled=False):
@@ -32,10 +33,13 @@ class Examples:
         self.starts = None
         if "start" in dataset.column_names:
             self.starts = np.asarray(columns.column("start"), np.int32)
+        self.owners = np.arange(len(self.lengths), dtype=np.int32)
         if "label" in dataset.column_names:
-            self.full_lengths = np.asarray(columns.column("full_length"), np.int32)
+            self.owners = np.asarray(columns.column("owner"), np.int32)
+            texts = np.flatnonzero(np.diff(self.owners, prepend=-1))  # the first row of each
+            self.full_lengths = np.asarray(columns.column("full_length"), np.int32)[texts]
             several = hasattr(dataset.features["label"], "feature")
-            self.labels = np.asarray(dataset["label"], np.float32 if several else np.int32)
+            self.labels = np.asarray(dataset["label"], np.float32 if several else np.int32)[texts]
 
     @classmethod
     def tokenized(cls, dataset, encoder, description, compiled=False):
@@ -44,20 +48,24 @@ class Examples:
 
         enable_progress_bars()
         pairs = "text_pair" in dataset.column_names
-        features = {"input_ids": List(Value("int32")), "full_length": Value("int32"), "start": Value("int32")}
+        features = {name: Value("int32") for name in ("owner", "full_length", "start")}
         if not (pairs and encoder.has_types):
             features.pop("start")
 
-        def encoded(batch):
+        def encoded(batch, numbers):
             ids, lengths, starts = encoder(batch["text"], batch["text_pair"] if pairs else None)
-            columns = {"input_ids": ids, "full_length": lengths, "start": starts}
-            return {name: columns[name] for name in features}
+            windows, owners = encoder.in_windows(ids)
+            columns = {"owner": numbers, "full_length": lengths, "start": starts, "label": batch["label"]}
+            return {"input_ids": windows} | {
+                name: [columns[name][owner] for owner in owners] for name in (*features, "label")
+            }
 
         mapped = dataset.map(
             encoded,
             batched=True,
-            remove_columns=[name for name in dataset.column_names if name != "label"],
-            features=Features({"label": dataset.features["label"], **features}),
+            with_indices=True,
+            remove_columns=dataset.column_names,
+            features=Features({"label": dataset.features["label"], "input_ids": List(Value("int32")), **features}),
             new_fingerprint=f"{dataset._fingerprint}-{encoder.fingerprint()}",
             desc=description,
         )
@@ -82,12 +90,12 @@ class Examples:
         return cls(mapped, compiled)
 
     def __len__(self):
-        return len(self.lengths)
+        return int(self.owners[-1]) + 1 if len(self.owners) else 0
 
     def first(self, count):
-        """The first so many of these Examples, which are in random order."""
+        """The first so many of these Examples, which are in random order and read in one window each."""
         part = copy.copy(self)
-        for name in ("lengths", "full_lengths", "labels", "starts"):
+        for name in ("owners", "lengths", "full_lengths", "labels", "starts"):
             if getattr(self, name, None) is not None:
                 setattr(part, name, getattr(self, name)[:count])
         return part

@@ -11,6 +11,7 @@ from tfbert import __version__
 from tfbert.common.console import hushed
 from tfbert.common.errors import UserError, one_line
 from tfbert.common.inputs import must_be_regular
+from tfbert.data.windows import places
 
 TRUNCATIONS = ("head+tail", "head", "tail")
 
@@ -43,15 +44,17 @@ class TextEncoder:
     """Turns texts into token ids, special tokens included, at most `max_seq_length` of them.
 
     truncation says what a longer text keeps: "head", "tail", or "head+tail", a `head_share` of the head and the rest
-    of the tail; the best of Sun et al. 2019 (arXiv:1905.05583, table 2) is a quarter, 128 + 382 of 510.
+    of the tail; the best of Sun et al. 2019 (arXiv:1905.05583, table 2) is a quarter, 128 + 382 of 510. With
+    long_texts="windows" it keeps all, and in_windows makes of it what the model reads; pairs are cut.
     """
 
-    def __init__(self, tokenizer, max_seq_length, truncation="head+tail", head_share=0.25):
+    def __init__(self, tokenizer, max_seq_length, truncation="head+tail", head_share=0.25, long_texts="cut"):
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.tokenizer = tokenizer
         self.max_seq_length = max_seq_length
         self.truncation = truncation
+        self.whole = long_texts == "windows"
         unknown = getattr(tokenizer.model, "unk_token", None)
         self.unknown = tokenizer.model.token_to_id(unknown) if unknown else None
         if isinstance(tokenizer.model, Unigram):  # which keeps it to itself
@@ -70,7 +73,7 @@ class TextEncoder:
         self.head, self.tail = self.kept(self.room)
 
     @classmethod
-    def from_folder(cls, folder, max_seq_length, truncation="head+tail", head_share=0.25):
+    def from_folder(cls, folder, max_seq_length, truncation="head+tail", head_share=0.25, long_texts="cut"):
         """From tokenizer.json. Raises UserError where it is missing or broken."""
         from tokenizers import Tokenizer
 
@@ -79,7 +82,7 @@ class TextEncoder:
             raise UserError(f"{folder} holds no tokenizer.json")
         must_be_regular(path)
         with tokenizer_trouble(path), hushed():
-            return cls(Tokenizer.from_file(str(path)), max_seq_length, truncation, head_share)
+            return cls(Tokenizer.from_file(str(path)), max_seq_length, truncation, head_share, long_texts)
 
     def __call__(self, texts, others=None):
         """texts, and for pairs others: lists of str.
@@ -90,7 +93,8 @@ class TextEncoder:
         first = self.tokens(texts)
         if others is None:
             extra = self.max_seq_length - self.room
-            ids = [self.prefix + self.shorten(each, self.room) + self.suffix for each in first]
+            kept = first if self.whole else [self.shorten(each, self.room) for each in first]
+            ids = [self.prefix + each + self.suffix for each in kept]
             return ids, [len(each) + extra for each in first], None
         ids, lengths, starts = [], [], []
         room = self.room - len(self.middle)
@@ -118,6 +122,22 @@ class TextEncoder:
         head, tail = self.kept(room)
         return ids[:head] + ids[len(ids) - tail :]
 
+    def in_windows(self, token_ids):
+        """What the model reads of texts, as __call__ gives them: a list of lists of int, at most max_seq_length each,
+        and of which text each is, a list of int.
+        """
+        windows, owners = [], []
+        for owner, ids in enumerate(token_ids):
+            if len(ids) <= self.max_seq_length:
+                windows.append(ids)
+                owners.append(owner)
+                continue
+            words = ids[len(self.prefix) : len(ids) - len(self.suffix)]
+            starts = places(len(words), self.room)
+            windows += [self.prefix + words[start : start + self.room] + self.suffix for start in starts]
+            owners += [owner] * len(starts)
+        return windows, owners
+
     def chunks(self, texts):
         """Their ids whole, in pieces of at most max_seq_length with special tokens: a list of lists of int."""
         return [
@@ -128,5 +148,5 @@ class TextEncoder:
 
     def fingerprint(self):
         """Changes when the same text would get other ids."""
-        state = (__version__, self.tokenizer.to_str(), self.max_seq_length, self.head, self.tail)
+        state = (__version__, self.tokenizer.to_str(), self.max_seq_length, self.head, self.tail, self.whole)
         return hashlib.sha256(repr(state).encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from tfbert.common.files import read_whole
 from tfbert.data.batches import by_length, pad, padded_length
 from tfbert.data.tasks import MULTI_LABEL
 from tfbert.data.tokenizing import TextEncoder, highest_id
+from tfbert.data.windows import combined
 from tfbert.inference.runtimes import keras_model, onnx_model
 from tfbert.model.configs import model_config, read_config, reading_config
 from tfbert.report.calibration import sigmoid, softmax
@@ -38,7 +39,8 @@ class Predictor:
         self.multi_label = config.problem_type == MULTI_LABEL
         reading = reading_config(config_json, folder)
         length = min(reading.get("max_seq_length", config.max_length), config.max_length)
-        self.encoder = TextEncoder.from_folder(folder, length, reading["truncation"], reading["head_share"])
+        cutting = [reading[name] for name in ("truncation", "head_share", "long_texts")]
+        self.encoder = TextEncoder.from_folder(folder, length, *cutting)
         if (highest := highest_id(self.encoder.tokenizer, folder)) >= config.vocab_size:
             raise UserError(
                 f"{folder}: the tokenizer has a token {highest}, but config.json a vocab_size of {config.vocab_size}: "
@@ -50,16 +52,17 @@ class Predictor:
 
     def logits(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns float32 (N, L). Raises UserError for NaN."""
-        logits = np.zeros((len(token_ids), len(self.labels)), np.float32)
-        for rows in by_length([len(ids) for ids in token_ids], batch_size):
-            batch = [token_ids[row] for row in rows]
+        windows, owners = self.encoder.in_windows(token_ids)
+        logits = np.zeros((len(windows), len(self.labels)), np.float32)
+        for rows in by_length([len(ids) for ids in windows], batch_size):
+            batch = [windows[row] for row in rows]
             length = padded_length(max(map(len, batch)), self.encoder.max_seq_length)
             logits[rows] = self.logits_of_batch(pad(batch, length, starts and [starts[row] for row in rows]))
         if not np.isfinite(logits).all():
             raise UserError(
                 f"the model in {self.folder} answers NaN: its weights are damaged; copy it again, or train anew"
             )
-        return logits
+        return combined(logits, owners)
 
     def label(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns a dict for each: label, probability, probabilities.

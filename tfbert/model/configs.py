@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tfbert.common.errors import UserError
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.data.tokenizing import TRUNCATIONS
+from tfbert.data.windows import LONG_TEXTS
 from tfbert.model.config_files import read_config
 from tfbert.model.weight_names import CLASSES
 
@@ -195,8 +196,10 @@ def reading_config(config, source="config.json"):
     found = config.get("tfbert", {})
     if not isinstance(found, dict):
         raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
-    result = {"truncation": "head+tail", "head_share": 0.25, "pooling": "pooler", "temperature": 1.0, "pair": False,
-              "example": "This movie is absolutely wonderful and inspiring."} | found  # fmt: skip
+    defaults = {"truncation": "head+tail", "head_share": 0.25, "long_texts": "cut", "pooling": "pooler",
+                "temperature": 1.0, "pair": False,
+                "example": "This movie is absolutely wonderful and inspiring."}  # fmt: skip
+    result = defaults | found
 
     def number(low, high):
         return lambda value: type(value) in (int, float) and low <= value <= high
@@ -206,6 +209,7 @@ def reading_config(config, source="config.json"):
         "max_seq_length": (lambda value: type(value) is int and value > 2, "a whole number from 3 on"),
         "truncation": (TRUNCATIONS.__contains__, f"one of {', '.join(TRUNCATIONS)}"),
         "head_share": (number(0, 1), "a number from 0 to 1"),
+        "long_texts": (LONG_TEXTS.__contains__, f"one of {', '.join(LONG_TEXTS)}"),
         "pooling": (POOLINGS.__contains__, f"one of {', '.join(POOLINGS)}"),
         "temperature": (number(1e-3, 1e3), "a number from 0.001 to 1000"),
         "pair": (lambda value: isinstance(value, bool), "true or false"),
@@ -239,7 +243,8 @@ def classifier_config(config, label_names, problem_type, settings=None, pair=Fal
     if settings:
         config = with_dropout(config, settings)
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
-                            "head_share": settings.head_share, "pooling": settings.pooling}  # fmt: skip
+                            "head_share": settings.head_share, "long_texts": settings.long_texts,
+                            "pooling": settings.pooling}  # fmt: skip
         if pair:
             config["tfbert"]["pair"] = True
     elif "tfbert" in config:

@@ -22,6 +22,12 @@ model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir
 ```"""
 
 
+def what_it_reads(settings):
+    if settings.long_texts == "windows":
+        return "infer.py reads all, in windows whose logits are averaged"
+    return f"infer.py reads no more ({settings.truncation})"
+
+
 def write_model_card(path, record):
     """The model card of the Hugging Face Hub, output/README.md."""
     metrics, job, settings = record.metrics, record.job, record.job.settings
@@ -47,7 +53,7 @@ Labels: {one_line(", ".join(job.splits.label_names))}.
 after training on {metrics["n_train"]:,}. On the same {job.task.unit}, {metrics["baseline"]} with logistic regression
 reaches {metrics[f"baseline_{metric}"]:.4f}, the most frequent label {metrics[f"majority_{metric}"]:.4f}.
 
-It reads at most {settings.max_seq_length} tokens of a text ({settings.truncation}).
+It reads {settings.max_seq_length} tokens at a time; of a longer text {what_it_reads(settings)}.
 
 ## How to use it
 
@@ -66,8 +72,7 @@ logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logi
 ```
 
 Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as
-infer.py does. Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head; infer.py keeps
-what training kept ({settings.truncation}).
+infer.py does. Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head.
 
 {elsewhere(settings)}
 
@@ -80,8 +85,8 @@ All settings and figures are in metrics.json, the curves in history.csv.
 
 ## Where it fails
 
-It has learnt from the texts of one data set and knows nothing of others; what stands in the middle of a long text
-it does not read; its confidence is off by {metrics["ece"] * 100:.1f} points on average.
+It has learnt from the texts of one data set and knows nothing of others; its confidence is off by
+{metrics["ece"] * 100:.1f} points on average.
 """
     )
     write_text(path, text)

@@ -174,7 +174,7 @@ def lengths(folder, name, metrics):
                           color="white" if has_room else "black")  # fmt: skip
         axes.axhline(metrics["accuracy"], color="grey", linestyle="--", label=f"all: {metrics['accuracy']:.1%}")
         axes.legend(loc="upper right")
-        axes.set(xlabel="tokens before truncation", ylabel="share right", title="Share right by length")
+        axes.set(xlabel="tokens of the whole text", ylabel="share right", title="Share right by length")
         axes.set_ylim(bottom, 1.04)
 
 

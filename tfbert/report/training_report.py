@@ -6,6 +6,7 @@ import platform
 
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
+from tfbert.data.windows import LAST
 from tfbert.report.confusions import MANY, confused_pairs, never_predicted
 from tfbert.report.data_doubts import what_may_be_wrong
 from tfbert.report.markdown import one_line, table
@@ -208,7 +209,6 @@ def confidence(record):
 def by_length(record):
     metrics, settings, unit = record.metrics, record.job.settings, record.job.task.unit
     what = "accuracy" if "confusion_matrix" in metrics else "all labels right"
-    cut = f"{metrics['truncated_share']:.0%} of the {record.job.task.tested} were cut"
     rows = [
         [f"{low} to {high}" if high else f"{low} and more", f"{count:,}", f"{share:.4f}"]
         for low, high, count, share in metrics["accuracy_by_length"]
@@ -216,13 +216,29 @@ def by_length(record):
     return [
         f"## Short and long {unit}",
         "",
-        f"The model reads at most {settings.max_seq_length} tokens ({settings.truncation}); lengths below are those "
-        f"before truncation. {cut}.",
+        how_long_ones_are_read(metrics, settings, record.job.task),
         "",
         *table(["tokens", unit, what], rows),
         "",
         "![lengths](plots/lengths.png)",
     ]
+
+
+def how_long_ones_are_read(metrics, settings, task):
+    """A paragraph; with windows, what they give and cost."""
+    longest, share = settings.max_seq_length, f"{metrics['truncated_share']:.0%} of the {task.tested} are longer"
+    if "windows" not in metrics:
+        return (
+            f"The model reads at most {longest} tokens ({settings.truncation}). {share} and were cut; the lengths "
+            "below are those before."
+        )
+    found = metrics["windows"]
+    return (
+        f"The model reads {longest} tokens at a time. {share} and are read whole, in windows that overlap, whose "
+        f"logits are averaged, the last one counting {LAST} times. Of these {found['texts']:,} "
+        f"{found['right']:.2%} are right; cut ({settings.truncation}) {found['right_cut']:.2%} would be. That takes "
+        f"{found['tokens_read']:.2f} times as many tokens. Training cuts long ones."
+    )
 
 
 def most_confident_mistakes(record):

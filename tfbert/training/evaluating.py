@@ -7,6 +7,7 @@ import numpy as np
 from tfbert.common.errors import UserError
 from tfbert.data.batches import by_length
 from tfbert.data.masking import NO_PLACE
+from tfbert.data.windows import combined
 from tfbert.report.calibration import cross_entropies
 from tfbert.report.metrics import decided, figure, score
 
@@ -32,7 +33,7 @@ def predict(forward, examples, settings):
         ])  # fmt: skip
     logits = np.empty_like(sorted_logits)
     logits[np.concatenate(batches)] = sorted_logits
-    return logits
+    return combined(logits, examples.owners)
 
 
 def evaluation_of(examples, settings, metric):

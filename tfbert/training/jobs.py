@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
 from tfbert.common.locks import sole_run
@@ -62,6 +64,7 @@ class Job:
     train: Examples
     validation: Examples
     test: Examples
+    cut: Examples | None  # the test texts that windows read whole, as they would be cut
     weights_line: str = ""
     head: list | None = None  # kernel and bias from regression, where fine-tuning starts
     held_out: object = None  # probabilities of the first training texts by regression on others, float (N, L)
@@ -178,19 +181,26 @@ def new_job(settings, argv, stack):
             say("Hint", device.hint)
         tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
         config = fitted_config(config, tokenizer, encoder.folder)
-        text_encoder = TextEncoder(
-            tokenizer.backend_tokenizer, settings.max_seq_length, settings.truncation, settings.head_share
-        )
         pair = "text_pair" in splits.train.column_names
+        if pair and settings.long_texts == "windows":
+            raise UserError("--long_texts windows reads single texts; pairs are cut: leave it out")
+        settings.long_texts = settings.long_texts or ("cut" if pair else "windows")
+
+        def text_encoder(long_texts):
+            cutting = settings.truncation, settings.head_share, long_texts
+            return TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length, *cutting)
+
+        of_training, of_answering = text_encoder("cut"), text_encoder(settings.long_texts)
         job = Job(
             settings, command_of("train.py", argv), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
             configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pair),
-            Examples.tokenized(splits.train, text_encoder, "tokenizing train", device.xla),
-            Examples.tokenized(splits.validation, text_encoder, "tokenizing validation", device.xla),
-            Examples.tokenized(splits.test, text_encoder, "tokenizing test", device.xla),
+            Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
+            Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
+            test := Examples.tokenized(splits.test, of_answering, "tokenizing test", device.xla),
+            cut_ones(test, splits.test, of_training, settings.long_texts),
         )  # fmt: skip
-    share = unknown_share(job.train, text_encoder)
+    share = unknown_share(job.train, of_training)
     unknown = None if share is None else known_in_words(share, encoder.name)
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
@@ -208,6 +218,14 @@ def new_job(settings, argv, stack):
     if unknown:
         say("Unknown", unknown)
     return job
+
+
+def cut_ones(test, dataset, encoder, long_texts):
+    """Those of the test Examples that are longer than what the model reads, as an encoder cuts them; or None."""
+    longer = np.flatnonzero(test.full_lengths > encoder.max_seq_length)
+    if long_texts == "cut" or not len(longer):
+        return None
+    return Examples.tokenized(dataset.select(longer), encoder, "tokenizing long texts")
 
 
 def describe(job):

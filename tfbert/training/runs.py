@@ -60,3 +60,31 @@ def scores_of_runs(job, model, saved, runs):
                        f"validation_{job.metric}": run.validation_score,
                        "train_seconds": run.train_seconds})  # fmt: skip
     return sorted(scores, key=lambda row: (row["seed"] == "average", row["seed"])), logits
+
+
+def gain_of_windows(job, model, logits):
+    """What windows give to the test texts that they read whole, a dict of how many these are, the shares right when cut
+    and when read whole, and the tokens read for each that cut texts would have; empty where there are none.
+
+    logits: of job.test, by the model, float32 (N, L).
+    """
+    if job.cut is None:
+        return {}
+    longer = job.test.full_lengths > job.settings.max_seq_length
+    labels, thresholds = job.cut.labels, job.config["tfbert"].get("thresholds", 0.5)
+
+    def share_right(logits):
+        right = decided(logits / job.config["tfbert"]["temperature"], job.several, thresholds) == labels
+        return float(right.reshape(len(labels), -1).all(axis=1).mean())
+
+    of_cut = predict(model.predict_on_batch, job.cut, job.settings)
+    read = int(job.test.lengths.sum())
+    would = int(np.minimum(job.test.full_lengths, job.settings.max_seq_length).sum())
+    return {
+        "windows": {
+            "texts": int(longer.sum()),
+            "right_cut": share_right(of_cut),
+            "right": share_right(logits[longer]),
+            "tokens_read": read / would,
+        }
+    }

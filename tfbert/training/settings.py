@@ -6,6 +6,7 @@ from functools import partial
 from tfbert.common.settings import option
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.tokenizing import TRUNCATIONS
+from tfbert.data.windows import LONG_TEXTS
 from tfbert.model.configs import POOLINGS
 from tfbert.model.scratch import SCRATCH
 from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
@@ -114,8 +115,8 @@ class RunSettings:
 class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
-    LASTING = (*RunSettings.LASTING, "truncation", "head_share", "pooling", "label_smoothing", "class_weights",
-               "adversarial", "average_seeds", "head")  # fmt: skip
+    LASTING = (*RunSettings.LASTING, "long_texts", "truncation", "head_share", "pooling", "label_smoothing",
+               "class_weights", "adversarial", "average_seeds", "head")  # fmt: skip
 
     from_scratch: str | None = what(
         None,
@@ -124,7 +125,13 @@ class TrainSettings(RunSettings):
         const="small",
     )
     max_eval_samples: int | None = what(None, "test on this many texts, drawn by --seed", at_least=2)
-    truncation: str = what("head+tail", "what a long text keeps", choices=TRUNCATIONS)
+    long_texts: str | None = what(
+        None,
+        "a text that is longer than what the model reads: cut, or, where it only answers, read whole in windows, whose "
+        "logits are averaged; training cuts; default windows, cut for pairs",
+        choices=LONG_TEXTS,
+    )
+    truncation: str = what("head+tail", "what a cut text keeps", choices=TRUNCATIONS)
     head_share: float = what(0.25, "what the head gets of head+tail; Sun et al. 2019: a quarter", at_least=0, at_most=1)
 
     method: str = how(
