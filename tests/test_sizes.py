@@ -54,9 +54,8 @@ def test_other_folders_say_nothing_of_pooling(tmp_path):
 
 def sized(trained_for, texts, **flags):
     settings = TrainSettings(**flags)
-    task = chosen_task(settings)
-    choose_size(settings, task, CPU, SHAPE, trained_for)
-    choose_for_texts(settings, task, texts)
+    choose_size(settings, chosen_task(settings), CPU, SHAPE, trained_for)
+    choose_for_texts(settings, texts)
     return settings
 
 
@@ -83,7 +82,7 @@ def test_own_texts_are_moved_unless_they_are_many():
     for flags, expected in (
         ({"train_file": "own.csv"}, 0.2),
         ({"train_file": "own.csv", "adversarial": 0.0}, 0),
-        ({"train_file": "own.csv", "from_scratch": "small"}, None),
+        ({"train_file": "own.csv", "head": "random"}, None),
         ({"task_name": "imdb"}, None),
     ):
         assert sized("mean", 20_000, **flags).adversarial == expected

@@ -39,8 +39,8 @@ def test_the_config_names_the_labels(trained):
     assert config["label2id"] == {"negative": 0, "positive": 1}
     assert config["architectures"] == ["BertForSequenceClassification"]
     reading = {name: value for name, value in config["tfbert"].items() if name != "temperature"}
-    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25, "pooling": "pooler",
-                       "example": TASKS["imdb"].example}  # fmt: skip
+    assert reading == {"max_seq_length": 64, "truncation": "head+tail", "head_share": 0.25, "long_texts": "windows",
+                       "pooling": "pooler", "example": TASKS["imdb"].example}  # fmt: skip
     assert 0.1 <= config["tfbert"]["temperature"] <= 10
 
 
@@ -463,8 +463,13 @@ def test_files_are_labelled(model, capsys, tmp_path, name, text, extra):
     assert [line.split()[0] for line in lines(capsys)] == ["positive", "negative"]
 
 
-def test_a_long_review_is_read_at_head_and_tail(model, capsys):
-    infer.main([*model, "good " * 200 + "film " * 10_000 + "good " * 200])
+def test_a_long_review_is_read_at_head_and_tail(model, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(model[1], folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["tfbert"]["long_texts"] = "cut"
+    (folder / "config.json").write_text(json.dumps(config))
+    infer.main(["--model_dir", str(folder), "good " * 200 + "film " * 10_000 + "good " * 200])
     captured = capsys.readouterr()
     assert "10,402 tokens; the model reads the first 15 and the last 47" in captured.err
     assert "positive" in captured.out

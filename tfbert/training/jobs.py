@@ -174,7 +174,7 @@ def new_job(settings, argv, stack):
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
             config = configs.read_encoder_config(encoder.folder)
         say("Encoder", encoder.description)
-        chosen |= choose_for_texts(settings, task, len(splits.train))
+        chosen |= choose_for_texts(settings, len(splits.train))
         size = in_words(chosen)
         say("Job", size)
         if device.hint:
@@ -182,9 +182,8 @@ def new_job(settings, argv, stack):
         tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
         config = fitted_config(config, tokenizer, encoder.folder)
         pair = "text_pair" in splits.train.column_names
-        if pair and settings.long_texts == "windows":
-            raise UserError("--long_texts windows reads single texts; pairs are cut: leave it out")
-        settings.long_texts = settings.long_texts or ("cut" if pair else "windows")
+        if pair:
+            settings.long_texts = "cut"
 
         def text_encoder(long_texts):
             cutting = settings.truncation, settings.head_share, long_texts
@@ -198,7 +197,7 @@ def new_job(settings, argv, stack):
             Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
             Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
             test := Examples.tokenized(splits.test, of_answering, "tokenizing test", device.xla),
-            cut_ones(test, splits.test, of_training, settings.long_texts),
+            cut_ones(test, splits.test, of_training),
         )  # fmt: skip
     share = unknown_share(job.train, of_training)
     unknown = None if share is None else known_in_words(share, encoder.name)
@@ -220,11 +219,11 @@ def new_job(settings, argv, stack):
     return job
 
 
-def cut_ones(test, dataset, encoder, long_texts):
-    """Those of the test Examples that are longer than what the model reads, as an encoder cuts them; or None."""
-    longer = np.flatnonzero(test.full_lengths > encoder.max_seq_length)
-    if long_texts == "cut" or not len(longer):
+def cut_ones(test, dataset, encoder):
+    """Those of the test Examples that are read in windows, as an encoder cuts them; None where there are none."""
+    if len(test.lengths) == len(test):
         return None
+    longer = np.flatnonzero(test.full_lengths > encoder.max_seq_length)
     return Examples.tokenized(dataset.select(longer), encoder, "tokenizing long texts")
 
 

@@ -125,10 +125,10 @@ class TrainSettings(RunSettings):
         const="small",
     )
     max_eval_samples: int | None = what(None, "test on this many texts, drawn by --seed", at_least=2)
-    long_texts: str | None = what(
-        None,
-        "a text that is longer than what the model reads: cut, or, where it only answers, read whole in windows, whose "
-        "logits are averaged; training cuts; default windows, cut for pairs",
+    long_texts: str = what(
+        "windows",
+        "a text that is longer than what the model reads is read whole, in windows whose logits are averaged, or cut; "
+        "training cuts, and pairs are always cut",
         choices=LONG_TEXTS,
     )
     truncation: str = what("head+tail", "what a cut text keeps", choices=TRUNCATIONS)
@@ -157,7 +157,8 @@ class TrainSettings(RunSettings):
     adversarial: float | None = how(
         None,
         "learn every text also with its words' vectors moved to where the loss rises fastest, by this share of a "
-        "vector's norm (Miyato et al. 2017), in twice the time; default 0, of your own data 0.2",
+        "vector's norm (Miyato et al. 2017), in twice the time; default 0, of your own data 0.2 from a head that comes "
+        "from regression",
         at_least=0,
         below=1,
     )

@@ -7,7 +7,8 @@ FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_
 UPDATES = 400  # of own data, about; between so many epochs:
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # half as many where the head comes from regression
 MOST_UPDATES = 2500  # of large sets, in 2 epochs at least
-MOVED, MANY = 0.2, 20_000  # how far own texts are moved in adversarial training, unless there are more of them
+MOVED = 0.2  # in adversarial training, from a head that comes from regression,
+MANY = 20_000  # unless there are more texts than that
 
 
 def fill_in(settings, chosen, max_length):
@@ -57,7 +58,7 @@ def choose_size(settings, task, device, config, pooling):
     return fill_in(settings, chosen, config.max_length)
 
 
-def choose_for_texts(settings, task, texts):
+def choose_for_texts(settings, texts):
     """Fills in how often so many texts are passed over, and whether moved too, where that is open still; returns what
     it gave.
 
@@ -68,7 +69,7 @@ def choose_for_texts(settings, task, texts):
     if settings.method == "features":
         return {}
     chosen = {}
-    if task.is_own and not settings.from_scratch and texts <= MANY and keras.backend.backend() == "tensorflow":
+    if settings.head == "regression" and texts <= MANY and keras.backend.backend() == "tensorflow":
         chosen["adversarial"] = MOVED
     steps = max(1, texts / settings.per_device_train_batch_size)  # of an epoch
     fewest = min(FEWEST_EPOCHS, max(2, round(MOST_UPDATES / steps)))
