@@ -10,20 +10,20 @@ OVERLAP = 0.25  # of a window, with the next one
 LAST = 2  # how often the last window counts: texts tend to conclude where they end
 
 
-def places(length, room):
+def places(length, room, overlap=OVERLAP):
     """Where windows of `room` tokens begin in a text of `length`, a list of int: the first at its start, the last one
     at its end, the others evenly between.
     """
-    count = 1 + max(0, -(-(length - room) // (room - int(OVERLAP * room))))
+    count = 1 + max(0, -(-(length - room) // (room - int(overlap * room))))
     return [round(number * (length - room) / (count - 1)) for number in range(count)] if count > 1 else [0]
 
 
-def combined(logits, owners):
+def combined(logits, owners, last=LAST):
     """The logits of texts, float32 (N, L), from those of their windows, float32 (W, L), in order.
 
     owners: int (W,), the number of each window's text.
     """
     starts = np.flatnonzero(np.diff(owners, prepend=-1))
-    weights = np.where(np.diff(owners, append=-1) != 0, LAST, 1)[:, None]
+    weights = np.where(np.diff(owners, append=-1) != 0, last, 1)[:, None]
     sums, counts = np.add.reduceat(logits * weights, starts), np.add.reduceat(weights, starts)
     return np.float32(sums / counts)
