@@ -5,6 +5,7 @@ import time
 from itertools import islice
 
 from tfbert.common.console import say
+from tfbert.training.sizes import share_of_forward
 
 TIMED = 5  # batches
 RESERVED = 0.1  # of the time, for what cannot be foreseen: saving, TF-IDF, plots
@@ -21,9 +22,10 @@ def fit_into_minutes(job, by_default):
     with job.stopwatch("timing some steps"):
         pace = seconds_of_token(job)
     batches = job.batches(settings.seed)
-    spent = sum(job.stopwatch.seconds.values()) + pace * int(job.test.lengths.sum()) / 3
+    forward = share_of_forward(settings)
+    spent = sum(job.stopwatch.seconds.values()) + pace * int(job.test.lengths.sum()) * forward
     left = settings.minutes * 60 * (1 - RESERVED) - spent
-    validations = 5 * int(job.validation.lengths.sum()) / 3
+    validations = 5 * int(job.validation.lengths.sum()) * forward
     epoch = batches.padded_tokens(0, batches.steps_per_epoch)
     passes = (left / pace - validations) / epoch
     chosen = {}

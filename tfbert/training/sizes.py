@@ -104,11 +104,16 @@ def choose_pretraining_size(settings, device, config):
     fill_in(settings, chosen, config.max_length)
 
 
+def share_of_forward(settings):
+    """Of the work of a training step: backward takes twice as long, and texts that are moved are learnt twice."""
+    return 1 / 6 if settings.adversarial else 1 / 3
+
+
 def expected_duration(job, seconds):
     """How long all runs of a job take, validation and test included, in words. seconds: of a token in training."""
     batches = job.batches(job.settings.seed)
     trained = batches.padded_tokens(0, batches.steps_per_epoch) * job.total_steps / batches.steps_per_epoch
-    read = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())  # forwards only: a third of the work
-    expected = seconds * (trained + read / 3) * job.settings.seeds
+    read = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())
+    expected = seconds * (trained + read * share_of_forward(job.settings)) * job.settings.seeds
     rounded = f"{expected / 60:.0f} min" if expected > 90 else f"{max(10, round(expected, -1)):.0f} s"
     return f"about {rounded} of training and evaluation"
