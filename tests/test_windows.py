@@ -17,12 +17,13 @@ from tfbert.inference.predicting import Predictor
 
 
 @pytest.mark.parametrize("length", [1, 9, 10, 11, 17, 18, 100, 1001])
-def test_windows_cover_a_text_evenly_and_overlap(length, room=10):
-    starts = places(length, room)
+@pytest.mark.parametrize("overlap, step", [(0, 10), (0.25, 8), (0.5, 5)])
+def test_windows_cover_a_text_evenly(length, overlap, step, room=10):
+    starts = places(length, room, overlap)
     assert starts[0] == 0 and starts[-1] == max(0, length - room)
     steps = np.diff(starts)
-    assert len(steps) == 0 or 0 < steps.max() <= 8 and steps.max() - steps.min() <= 1
-    assert len(starts) == 1 + max(0, -(-(length - 10) // 8))
+    assert len(steps) == 0 or 0 < steps.max() <= step and steps.max() - steps.min() <= 1
+    assert len(starts) == 1 + max(0, -(-(length - 10) // step))
 
 
 def test_logits_are_averaged_and_the_last_window_counts_more():

@@ -1,4 +1,4 @@
-"""Long texts read whole: in windows that overlap, whose logits are averaged.
+"""Long texts read whole: in windows, whose logits are averaged.
 
 As Pappagari et al. 2019 (arXiv:1910.10781) cut texts; they train a second model on what the windows say.
 """
@@ -6,13 +6,15 @@ As Pappagari et al. 2019 (arXiv:1910.10781) cut texts; they train a second model
 import numpy as np
 
 LONG_TEXTS = ("cut", "windows")
-OVERLAP = 0.25  # of a window, with the next one
-LAST = 2  # how often the last window counts: texts tend to conclude where they end
+LAST = 2  # how often the last window counts: texts tend to conclude where they end (benchmarks/long_texts.py)
 
 
-def places(length, room, overlap=OVERLAP):
+def places(length, room, overlap=0.0):
     """Where windows of `room` tokens begin in a text of `length`, a list of int: the first at its start, the last one
-    at its end, the others evenly between.
+    at its end, the others evenly between. They are as many as it takes.
+
+    overlap: what each has in common with the next one at least, a share of a window. It costs, and gives nothing
+    (benchmarks/long_texts.py).
     """
     count = 1 + max(0, -(-(length - room) // (room - int(overlap * room))))
     return [round(number * (length - room) / (count - 1)) for number in range(count)] if count > 1 else [0]

@@ -234,7 +234,7 @@ def how_long_ones_are_read(metrics, settings, task):
         )
     found = metrics["windows"]
     return (
-        f"The model reads {longest} tokens at a time. {share} and are read whole, in windows that overlap, whose "
+        f"The model reads {longest} tokens at a time. {share} and are read whole, in windows, whose "
         f"logits are averaged, the last one counting {LAST} times. Of these {found['texts']:,} "
         f"{found['right']:.2%} are right; cut ({settings.truncation}) {found['right_cut']:.2%} would be. That takes "
         f"{found['tokens_read']:.2f} times as many tokens. Training cuts long ones."
