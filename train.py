@@ -30,7 +30,7 @@ def main(argv=None):
         if runs[-1].interrupted:
             return stop(job, runs[-1])
         model, run = finish(job, runs)
-        save(job, model, run)
+        save(job, run)
         metrics, logits = test(job, model, run, runs)
         report(job, run, metrics, logits)
         remove_checkpoints(settings.output_dir)
@@ -80,26 +80,28 @@ def fine_tune(job, model, seed):
 
 
 def finish(job, runs):
-    """The model to be saved, in float32, and the Run that it is of: the median of several, or their average.
+    """The model, computing as it learnt, and the Run that it is of: the median of several, or their average.
 
     Texts held out of training say how far its confidence can be trusted.
     """
-    from tfbert.training.models import calibrate, exact_model
+    from tfbert.training.models import calibrate, trained_model
     from tfbert.training.runs import average_run, median_run
 
     run = average_run(runs) if job.settings.average_seeds else median_run(runs)
-    model = exact_model(job, run)
+    model = trained_model(job, run, job.device.policy)
     calibrate(job, model, run)
     return model, run
 
 
-def save(job, model, run):
+def save(job, run):
     """Puts the model into --output_dir in one step: Hugging Face files, ONNX, history."""
     from tfbert.inference.onnx_export import save_onnx
     from tfbert.model.weights import get_weights
+    from tfbert.training.models import trained_model
 
     settings = job.settings
     with job.stopwatch("saving"), replaced_folder(settings.output_dir, owned=OUTPUT_FILES) as folder:
+        model = trained_model(job, run)
         save_classifier(folder, get_weights(model), job.config, job.tokenizer)
         save_onnx(folder / "onnx", model, job.some_texts())
         write_json(folder / "history.json", list(run.history))
@@ -145,13 +147,11 @@ def report(job, run, metrics, logits):
 
 def stop(job, run):
     """Saves the model so far, unless a finished one is there, and says how to go on. Returns the exit code."""
-    from tfbert.training.models import exact_model
-
     folder = job.settings.output_dir
     if holds_finished_model(folder):
         left = f"{folder}/ still holds the model of an earlier run"
     else:
-        save(job, exact_model(job, run), run)
+        save(job, run)
         left = f"the model so far is in {folder}/"
     say("Stopped", f"after step {run.step} of {job.total_steps}; {left}")
     if job.report_path.exists():

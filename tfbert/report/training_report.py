@@ -101,7 +101,7 @@ def what_was_done(record):
          f"{metrics['n_test']:,} to test, read at the end alone{', by each run' * (len(metrics['seeds']) > 1)}"],
         *[["note", note] for note in (*job.splits.notes, *record.notes)],
         ["job", job.size],
-        ["device", f"{job.device.in_words}; evaluated in float32"],
+        ["device", job.device.in_words],
         ["resumed" if job.settings.resume_from_checkpoint else "started", job.started],
         ["durations since then", ", ".join(f"{name} {clock(each)}" for name, each in metrics["durations"].items())],
         ["software", versions()],

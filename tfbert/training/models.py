@@ -36,10 +36,10 @@ def new_model(job, seed):
     return model
 
 
-def exact_model(job, run):
-    """The trained model in float32, as infer.py computes."""
+def trained_model(job, run, policy="float32"):
+    """The trained model, by default in float32, as infer.py computes. policy: the name of a Keras dtype policy."""
     gc.collect()  # the one that learnt, with the optimizer's state
-    model = new_classifier(job.config)
+    model = new_classifier(job.config, policy)
     model.compile(jit_compile=job.device.xla)
     model.set_weights(run.weights)
     return model
