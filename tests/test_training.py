@@ -87,12 +87,16 @@ def test_mixed_precision_learns_with_float32_weights(data, tmp_path, policy):
     assert scaled == (policy == "mixed_float16")
 
 
-def test_xla_gives_the_same_losses(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("adversarial", [None, 0.2])
+def test_xla_gives_the_same_losses(data, tmp_path, monkeypatch, adversarial):
     config = read_config(FIXTURES / "tiny_bert") | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config["classifier_dropout"] = 0.0
     for examples in data:
         monkeypatch.setattr(examples, "longest", examples.lengths.max())  # few lengths, as in a job with XLA
-    plain, compiled = (train(data, tmp_path / str(xla), config=config, xla=xla)[1].history for xla in (False, True))
+    plain, compiled = (
+        train(data, tmp_path / str(xla), config=config, xla=xla, adversarial=adversarial)[1].history
+        for xla in (False, True)
+    )
     first = [[row["loss"] for row in history if "loss" in row] for history in (plain, compiled)]
     np.testing.assert_allclose(first[0], first[1], rtol=1e-3)
 
