@@ -8,6 +8,7 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 """
 
 import sys
+from dataclasses import replace
 
 from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
@@ -37,18 +38,25 @@ def main(argv=None):
 
 
 def learn(job):
-    """A Run for each seed; fewer where the user interrupts."""
+    """A Run for each seed; fewer where the user interrupts. Where a teacher helps, job.alone is one without it."""
     from tfbert.training.features import fit_features
     from tfbert.training.models import new_model
+    from tfbert.training.teaching import learn_from_teacher
 
     settings, runs = job.settings, []
     learn_once = fit_features if settings.method == "features" else fine_tune
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        model = new_model(job, seed)
+    lessons = [(seed, job) for seed in range(settings.seed, settings.seed + settings.seeds)]
+    if settings.teacher:
+        learn_from_teacher(job)
+        lessons.append((settings.seed + settings.seeds, replace(job, taught=None)))  # to compare with
+    for seed, lesson in lessons:
+        model = new_model(lesson, seed)
         with job.stopwatch("training and validation"):
-            runs.append(learn_once(job, model, seed))
+            runs.append(learn_once(lesson, model, seed))
         if runs[-1].interrupted:
             break
+    else:
+        job.alone = runs.pop() if settings.teacher else None
     job.device.team.leave_to_chief(runs[-1].interrupted)
     return runs
 
@@ -114,11 +122,14 @@ def test(job, model, run, runs):
     """Reads the test split, which nothing has read before: the figures of metrics.json, and the logits, (N, L)."""
     from tfbert.report.figures import baselines_on_test, facts, scores_on_test
     from tfbert.training.runs import gain_of_windows, scores_of_runs
+    from tfbert.training.teaching import teacher_and_student
 
     with job.stopwatch("evaluating"):
         print(f"Evaluating on {len(job.test):,} {job.task.unit} ...", flush=True)
         by_run, logits = scores_of_runs(job, model, run, runs)
         metrics = scores_on_test(job, logits) | gain_of_windows(job, model, logits)
+        if job.teacher:
+            metrics["teaching"] = teacher_and_student(job, model, logits)
     with job.stopwatch("baselines"):
         print(f"Training the TF-IDF baseline on the same {job.task.unit} ...", flush=True)
         metrics |= baselines_on_test(job)

@@ -11,12 +11,14 @@ from tfbert.common.errors import UserError
 
 BUCKET, SHORT_BUCKET = 32, 4  # tokens, see padded_length
 WINDOW = 50  # reviews are sorted by length within this many batches at a time
+MIXED = 4  # batches of similar lengths that share their labels evenly
 
 
 class Examples:
     """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
 
-    full_lengths: int32 (N,), tokens of each text; labels: int32 (N,), or float32 (N, L) where several may hold.
+    full_lengths: int32 (N,), tokens of each text; labels: int32 (N,), or float32 (N, L) where several may hold;
+    targets: probabilities to learn in place of labels, float32 (N, L), or None.
     lengths: int32 (W,), of what is read, a row for each text, or for each of its windows; owners: int32 (W,), the text
     of each row; starts: int32 (W,), of the second texts of pairs, None where the model does not tell them apart;
     longest: of lengths, where XLA compiles whole steps, one for each length of a batch; else None.
@@ -30,7 +32,7 @@ class Examples:
         self.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.parts])
         self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.parts]).astype(np.int32)
         self.longest = int(self.lengths.max()) if compiled else None
-        self.starts = None
+        self.starts = self.targets = None
         if "start" in dataset.column_names:
             self.starts = np.asarray(columns.column("start"), np.int32)
         self.owners = np.arange(len(self.lengths), dtype=np.int32)
@@ -95,15 +97,29 @@ class Examples:
     def first(self, count):
         """The first so many of these Examples, which are in random order and read in one window each."""
         part = copy.copy(self)
-        for name in ("owners", "lengths", "full_lengths", "labels", "starts"):
+        for name in ("owners", "lengths", "full_lengths", "labels", "starts", "targets"):
             if getattr(self, name, None) is not None:
                 setattr(part, name, getattr(self, name)[:count])
         return part
 
+    def taught(self, targets, others=None):
+        """These Examples with targets, and after them others that have theirs. Each text is read in one window."""
+        whole = copy.copy(self)
+        whole.targets = np.float32(targets)
+        if others:
+            for name in ("lengths", "full_lengths", "labels", "starts", "targets"):
+                if getattr(whole, name) is not None:
+                    setattr(whole, name, np.concatenate([getattr(whole, name), getattr(others, name)]))
+            whole.parts = [*self.parts, *others.parts]
+            whole.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in whole.parts])
+            whole.owners = np.arange(len(whole.lengths), dtype=np.int32)
+            whole.longest = self.longest and max(self.longest, others.longest)
+        return whole
+
     def fingerprint(self):
-        """Changes with the texts' tokens, their order, and the labels."""
-        labels = getattr(self, "labels", np.zeros(0))
-        found = hashlib.sha256(self.lengths.tobytes() + labels.tobytes())
+        """Changes with the texts' tokens, their order, the labels and the targets."""
+        learnt = getattr(self, "labels", np.zeros(0)) if self.targets is None else self.targets
+        found = hashlib.sha256(self.lengths.tobytes() + learnt.tobytes())
         for values, offsets in self.parts:
             found.update(values[offsets[0] : offsets[-1]])
         return found.hexdigest()[:16]
@@ -148,9 +164,10 @@ def pad(sequences, length, starts=None):
 
 
 class TrainBatches:
-    """Shuffled batches of similar lengths, the same for the same seed.
+    """Shuffled batches of similar lengths, with even shares of the labels, the same for the same seed.
 
-    Every batch is full: the last one of an epoch is filled up from the epoch's beginning.
+    Every batch is full: the last one of an epoch is filled up from the epoch's beginning. Where batches have labels by
+    chance, all logits swing to the side of the labels that the last few had more of (benchmarks/RECIPES.md).
     """
 
     def __init__(self, examples, batch_size, max_seq_length, seed):
@@ -168,6 +185,10 @@ class TrainBatches:
         rows = np.resize(rows, self.steps_per_epoch * self.batch_size)
         for window in np.split(rows, range(0, len(rows), WINDOW * self.batch_size)[1:]):
             window[:] = window[np.argsort(self.examples.lengths[window], kind="stable")]
+        labels = getattr(self.examples, "labels", None)
+        if labels is not None and labels.ndim == 1:
+            for group in np.split(rows, range(0, len(rows), MIXED * self.batch_size)[1:]):
+                group[:] = group[evenly(labels[group], MIXED, rng)]
         return rng.permutation(rows.reshape(self.steps_per_epoch, self.batch_size))
 
     def steps(self, epochs, accumulated=1):
@@ -183,8 +204,9 @@ class TrainBatches:
 
     def stream(self, first_step=0):
         """Yields (inputs, labels) for step first_step and all that follow, without end."""
+        learnt = self.examples.labels if self.examples.targets is None else self.examples.targets
         for rows in self.rows(first_step):
-            yield self.examples.batch(rows, self.max_seq_length), self.examples.labels[rows]
+            yield self.examples.batch(rows, self.max_seq_length), learnt[rows]
 
     def padded_tokens(self, first_step, steps):
         """How many tokens so many steps read, padding counted."""
@@ -196,6 +218,18 @@ class TrainBatches:
         """The share of an epoch's tokens that is padding."""
         tokens = self.examples.lengths[self.epoch(0)].sum()
         return 1 - tokens / self.padded_tokens(0, self.steps_per_epoch)
+
+
+def evenly(labels, parts, rng):
+    """An order of rows, int64 (N,), in which each of so many parts has the same share of every label.
+
+    A label with fewer rows than there are parts stays where it is. labels: int (N,).
+    """
+    places = (np.arange(len(labels)) + 0.5) / len(labels)
+    for label in np.flatnonzero(np.bincount(labels) >= parts):
+        rows = np.flatnonzero(labels == label)
+        places[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
+    return np.argsort(places, kind="stable")
 
 
 def by_length(lengths, batch_size):

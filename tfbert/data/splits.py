@@ -106,8 +106,9 @@ def load_texts(task, source, settings, notes):
     from datasets import concatenate_datasets
 
     data = read_splits(task, source, settings, notes, texts_only=True)
-    wanted = ["train", "unsupervised"] if settings.unsupervised else ["train"]
-    if settings.unsupervised and "unsupervised" not in data:
+    more = settings.unsupervised or settings.unlabelled_file
+    wanted = ["train", "unsupervised"] if more else ["train"]
+    if more and "unsupervised" not in data:
         data = {**data, **read_unsupervised(task, source, settings, notes)}
     check_columns(data, wanted, task.text_columns, source)
     names = columns_of_texts(task)
@@ -119,7 +120,7 @@ def load_texts(task, source, settings, notes):
     if not test_name:
         test, train = without_test_split(train, task, settings)
     train, held_out = hold_out(train, settings, parts["validation"] if settings.validation_file else None)
-    if settings.unsupervised:
+    if more:
         more = without_texts_of(parts["unsupervised"], *(part for part in (held_out, test) if part))
         train = concatenate_datasets([train, drawn_to_fill_up(train, more, settings)])
 
@@ -129,6 +130,22 @@ def load_texts(task, source, settings, notes):
         return concatenate_datasets([renamed(dataset, {column: "text"}) for column in columns])
 
     return one_column(train), one_column(held_out)
+
+
+def load_unlabelled(task, source, settings, splits):
+    """A `datasets.Dataset` of the texts that --unsupervised or --unlabelled_file names, with the columns of texts.
+
+    Those that stand among the texts to learn from, held out or to test on are left out. UserError where none is left.
+    """
+    found, names = read_unsupervised(task, source, settings, splits.notes), columns_of_texts(task)
+    if not found:
+        found = read_splits(task, source, settings, splits.notes, texts_only=True)
+    check_columns(found, ["unsupervised"], task.text_columns, source)
+    texts = renamed(found["unsupervised"], {old: new for old, new in names.items() if new in COLUMNS})
+    texts = without_texts_of(texts, splits.train, splits.validation, splits.test)
+    if not len(texts):
+        raise UserError("of the texts without labels, none is left that is not in the labelled ones too")
+    return texts
 
 
 def without_texts_of(dataset, *others):

@@ -142,9 +142,13 @@ def read_unsupervised(task, source, settings, notes):
 
     `datasets` takes a file for a split by the names train, validation and test alone.
     """
+    task = replace(task, label_columns=())
+    if settings.unlabelled_file:
+        task, path = replace(task, group_column=None), settings.unlabelled_file
+        rows = read_rows(path, "--unlabelled_file", task.columns, settings.quoting, notes)
+        return {"unsupervised": dataset_of(rows, task, path, notes)}
     if settings.train_file:
         return {}
-    task = replace(task, label_columns=())
     if settings.data_dir:
         folder = Path(source.folder, task.unsupervised)
         return {"unsupervised": dataset_of(texts_of(folder), task, folder, notes)} if task.unsupervised else {}

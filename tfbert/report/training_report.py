@@ -18,8 +18,8 @@ PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "
 
 
 def write_report(path, record):
-    parts = (summary, what_was_done, curves, per_label, confidence, by_length, most_confident_mistakes,
-             what_may_be_wrong)  # fmt: skip
+    parts = (summary, what_the_teacher_gave, what_was_done, curves, per_label, confidence, by_length,
+             most_confident_mistakes, what_may_be_wrong)  # fmt: skip
     lines = [line for part in parts for line in (*part(record), "")]
     write_text(path, "\n".join([f"# Training report: {record.title}", "", *lines]))
 
@@ -62,6 +62,15 @@ def summary(record):
         *table(head, rows),
         *(published if record.published else []),
     ]
+
+
+def what_the_teacher_gave(record):
+    """A table of teacher, student, and student without it, where there was a teacher."""
+    metric = record.metrics["metric"]
+    rows = [[row["who"], as_text(metric, row[metric]), f"{row['parameters'] / 1e6:,.1f} million",
+             f"{row['milliseconds']:.1f}"] for row in record.metrics.get("teaching", ())]  # fmt: skip
+    head = ["", METRICS[metric], "numbers", "milliseconds a text"]
+    return ["## What the teacher gave", "", *table(head, rows)] if rows else []
 
 
 def macro(metrics):

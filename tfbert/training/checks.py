@@ -16,7 +16,7 @@ FEW = 10  # texts of a label to learn from
 
 def check_settings(settings):
     """Refuses settings that do not go together."""
-    if settings.seed + settings.seeds > 2**32:
+    if settings.seed + settings.seeds + bool(settings.teacher) > 2**32:
         raise UserError(f"--seed {settings.seed} --seeds {settings.seeds}: seeds end at {2**32 - 1}")
     if settings.seeds > 1 and settings.resume_from_checkpoint not in (None, "last"):
         raise UserError("--resume_from_checkpoint with several seeds: give last, which finds the checkpoint of each")
@@ -26,6 +26,12 @@ def check_settings(settings):
         raise UserError("--minutes and --resume_from_checkpoint: give what the first run's Minutes line says instead")
     if settings.average_seeds and settings.seeds == 1:
         raise UserError("--average_seeds averages several runs: add --seeds 3")
+    if (settings.unsupervised or settings.unlabelled_file) and not settings.teacher:
+        raise UserError("texts without labels are learnt from a --teacher alone: name one, or run pretrain.py on them")
+    if settings.teacher and settings.method == "features":
+        raise UserError("--teacher is for fine-tuning: leave --method features out")
+    if settings.unsupervised and settings.unlabelled_file:
+        raise UserError("--unsupervised and --unlabelled_file: give one of them")
     if settings.from_scratch and settings.model_name_or_path:
         raise UserError("--from_scratch makes a new encoder: leave --model_name_or_path out")
     if settings.from_scratch and settings.head == "regression":

@@ -1,10 +1,12 @@
 """A model that is asked and does not learn: logits of many texts, scores on held-out ones."""
 
 import contextlib
+import time
 
 import numpy as np
 
 from tfbert.common.errors import UserError
+from tfbert.common.timing import clock
 from tfbert.data.batches import by_length
 from tfbert.data.masking import NO_PLACE
 from tfbert.data.windows import combined
@@ -21,19 +23,41 @@ def forward_of(model, team):
     return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
 
 
-def predict(forward, examples, settings):
-    """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits."""
-    texts, length = settings.per_device_eval_batch_size, settings.max_seq_length
+def predict(forward, examples, settings, length=None):
+    """Logits of every example, float32 (N, L). forward: a function from a batch of inputs to logits; length: tokens of
+    a batch at most, default settings.max_seq_length. Where it takes long, a line now and then says how far it is.
+    """
+    texts, length = settings.per_device_eval_batch_size, length or settings.max_seq_length
     batches = by_length(examples.lengths, texts)
     size = len(batches[0]) if examples.longest else 1  # XLA compiles each size anew: the last batch is filled up
+    parts, countdown = [], Countdown(int(examples.lengths.sum()))
     with memory_errors_explained(texts, length, "--per_device_eval_batch_size"):
-        sorted_logits = np.concatenate([
-            np.asarray(forward(examples.batch(np.resize(rows, max(size, len(rows))), length)))[: len(rows)]
-            for rows in batches
-        ])  # fmt: skip
+        for rows in batches:
+            inputs = examples.batch(np.resize(rows, max(size, len(rows))), length)
+            parts.append(np.asarray(forward(inputs))[: len(rows)])
+            countdown.done(int(examples.lengths[rows].sum()))
+    sorted_logits = np.concatenate(parts)
     logits = np.empty_like(sorted_logits)
     logits[np.concatenate(batches)] = sorted_logits
     return combined(logits, examples.owners)
+
+
+class Countdown:
+    """Prints how much of some work is done and how long the rest will take, every EVERY seconds."""
+
+    EVERY = 20
+
+    def __init__(self, whole):
+        self.whole, self.part = whole, 0
+        self.begun = self.told = time.perf_counter()
+
+    def done(self, part):
+        self.part += part
+        now = time.perf_counter()
+        if now - self.told > self.EVERY and self.part < self.whole:
+            self.told = now
+            left = (now - self.begun) / self.part * (self.whole - self.part)
+            print(f"      {self.part / self.whole:4.0%}  {clock(left)} left", flush=True)
 
 
 def evaluation_of(examples, settings, metric):

@@ -65,8 +65,12 @@ class Job:
     validation: Examples
     test: Examples
     cut: Examples | None  # the test texts that windows read whole, as they would be cut
+    text_encoder: TextEncoder  # of the texts to learn from
     weights_line: str = ""
     head: list | None = None  # kernel and bias from regression, where fine-tuning starts
+    taught: Examples | None = None  # what is learnt from instead of train, where there is a teacher
+    teacher: object = None  # a teaching.Teacher
+    alone: object = None  # a Run of the student without it
     held_out: object = None  # probabilities of the first training texts by regression on others, float (N, L)
 
     @property
@@ -102,7 +106,7 @@ class Job:
 
     def batches(self, seed):
         size = self.settings.per_device_train_batch_size * self.device.team.size
-        return TrainBatches(self.train, size, self.settings.max_seq_length, seed)
+        return TrainBatches(self.taught or self.train, size, self.settings.max_seq_length, seed)
 
     @property
     def class_weights(self):
@@ -197,7 +201,7 @@ def new_job(settings, argv, stack):
             Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
             Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
             test := Examples.tokenized(splits.test, of_answering, "tokenizing test", device.xla),
-            cut_ones(test, splits.test, of_training),
+            cut_ones(test, splits.test, of_training), of_training,
         )  # fmt: skip
     share = unknown_share(job.train, of_training)
     unknown = None if share is None else known_in_words(share, encoder.name)

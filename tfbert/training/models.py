@@ -29,10 +29,12 @@ def new_model(job, seed):
             model, job.weights_line = load_classifier(job.encoder.folder, job.config, job.device.policy)
     if seed == settings.seed:
         if team.cluster.is_chief:
-            begin(settings, model, settings.seeds)
+            begin(settings, model, settings.seeds + bool(settings.teacher))
         say("Weights", job.weights_line)
-    if settings.seeds > 1:
-        say("Seed", f"{seed}, {seed - settings.seed + 1} of {settings.seeds}")
+    runs = settings.seeds + bool(settings.teacher)
+    if runs > 1:
+        alone = ", to compare with: without the teacher" * (seed == settings.seed + settings.seeds)
+        say("Seed", f"{seed}, {seed - settings.seed + 1} of {runs}{alone}")
     return model
 
 

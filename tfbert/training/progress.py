@@ -67,7 +67,8 @@ class Progress(keras.callbacks.Callback):
         self.window.steps += 1
         if self.first_step_seconds is None:
             float(logs["loss"])  # waits until the device is done
-            self.first_step_seconds = self.window.compiling = time.perf_counter() - self.began
+            self.first_step_seconds = time.perf_counter() - self.began
+            self.window.compiling = time.perf_counter() - self.window.started
         at_epoch = self.step % self.batches.steps_per_epoch == 0
         at_end = self.step == self.total_steps
         validates = self.step % self.eval_steps == 0 or at_end

@@ -37,6 +37,11 @@ class RunSettings:
     train_file: str | None = what(None, "your own data: a .csv, .tsv, .jsonl, .json or .parquet file, also .gz")
     validation_file: str | None = what(None, "for the curves, in place of a part held out of train")
     test_file: str | None = what(None, "in place of a fifth of --train_file")
+    unlabelled_file: str | None = what(
+        None,
+        "texts without labels, with the columns of --train_file: pretrain.py, and train.py --teacher, learn from it",
+    )
+    unsupervised: bool = what(False, "the same, of the data set's own unsupervised split")
     text_column: str | None = what(None, "of your own data; default text")
     text_pair_column: str | None = what(None, "of your own data, where a label is that of two texts")
     label_column: str | None = what(
@@ -116,7 +121,8 @@ class TrainSettings(RunSettings):
     """Fine-tune a BERT-family encoder on a text classification task."""
 
     LASTING = (*RunSettings.LASTING, "long_texts", "truncation", "head_share", "pooling", "label_smoothing",
-               "class_weights", "adversarial", "average_seeds", "head")  # fmt: skip
+               "class_weights", "adversarial", "average_seeds", "head", "teacher", "unsupervised",
+               "unlabelled_file")  # fmt: skip
 
     from_scratch: str | None = what(
         None,
@@ -162,6 +168,11 @@ class TrainSettings(RunSettings):
         at_least=0,
         below=1,
     )
+    teacher: str | None = how(
+        None,
+        "a folder that train.py wrote, of a larger model: what it says of each text is learnt beside the label "
+        "(Hinton et al. 2015)",
+    )
     class_weights: str = how("none", "balanced: every label weighs the same in the loss", choices=("none", "balanced"))
     minutes: float | None = how(
         None,
@@ -187,7 +198,6 @@ class PretrainSettings(RunSettings):
 
     LASTING = (*RunSettings.LASTING, "mlm_probability")
 
-    unsupervised: bool = what(False, "use the data set's unsupervised split too")
     learning_rate: float | None = how(None, "peak of the schedule; default 5e-5, narrow encoders 5e-4", above=0)
     mlm_probability: float = how(
         0.3,

@@ -114,6 +114,6 @@ def expected_duration(job, seconds):
     batches = job.batches(job.settings.seed)
     trained = batches.padded_tokens(0, batches.steps_per_epoch) * job.total_steps / batches.steps_per_epoch
     read = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())
-    expected = seconds * (trained + read * share_of_forward(job.settings)) * job.settings.seeds
+    expected = seconds * (trained + read * share_of_forward(job.settings)) * (job.settings.seeds + bool(job.teacher))
     rounded = f"{expected / 60:.0f} min" if expected > 90 else f"{max(10, round(expected, -1)):.0f} s"
     return f"about {rounded} of training and evaluation"

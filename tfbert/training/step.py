@@ -68,29 +68,49 @@ def graph_of_step(model, signature):
 
 def compile_classifier(model, settings, total_steps, xla, class_weights=None):
     """For a SequenceClassifier. class_weights: float (L,), factors of the loss, or None."""
+    accuracy = keras.metrics.MeanMetricWrapper(share_right, name="accuracy")
     if model.config.problem_type == MULTI_LABEL:
-        accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
+        accuracy = keras.metrics.MeanMetricWrapper(share_of_decisions, name="accuracy")
         loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
     else:
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights)
     compile_step(model, new_optimizer(model, settings, total_steps), loss, accuracy, xla, settings.adversarial)
 
 
 def classifier_loss(num_labels, smoothing=0.0, class_weights=None):
-    """Cross-entropy of labels, int (B,), and logits, float (B, L): float (B,).
+    """Cross-entropy of labels, int (B,), or a teacher's probabilities, float (B, L), and logits, float (B, L):
+    float (B,).
 
     smoothing: the share of the target that goes to all labels alike (Szegedy et al. 2016, arXiv:1512.00567, section
     7). class_weights: as in compile_classifier.
     """
 
     def loss(labels, logits):
-        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
-        targets = ops.one_hot(labels, num_labels) * (1 - smoothing) + smoothing / num_labels
-        losses = ops.categorical_crossentropy(targets, logits, from_logits=True)
-        return losses if class_weights is None else losses * ops.take(class_weights, labels)
+        if are_probabilities(labels):
+            targets = ops.cast(labels, "float32")
+        else:
+            targets = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), num_labels)
+        smoothed = targets * (1 - smoothing) + smoothing / num_labels
+        losses = ops.categorical_crossentropy(smoothed, logits, from_logits=True)
+        return losses if class_weights is None else losses * ops.sum(targets * class_weights, axis=-1)
 
     return loss
+
+
+def are_probabilities(labels):
+    """Whether what a model with one label a text learns is float (B, L), not int (B,), or (B, 1) as Keras has it."""
+    return len(labels.shape) == 2 and labels.shape[1] != 1
+
+
+def share_right(labels, logits):
+    """1 for each text whose likeliest label is the right one, else 0: float (B,). labels: as classifier_loss's."""
+    labels = ops.argmax(labels, axis=-1) if are_probabilities(labels) else ops.reshape(labels, (-1,))
+    return ops.cast(ops.equal(ops.cast(labels, "int32"), ops.cast(ops.argmax(logits, axis=-1), "int32")), "float32")
+
+
+def share_of_decisions(labels, logits):
+    """The share of right decisions on each text, where several labels may hold: float (B,). labels: float (B, L)."""
+    return ops.mean(ops.cast(ops.equal(labels > 0.5, logits > 0), "float32"), axis=-1)
 
 
 def compile_masked_lm(model, settings, total_steps, xla):
