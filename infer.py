@@ -3,26 +3,28 @@
 usage: python infer.py "a text" "another text"
        python infer.py --file texts.txt
        cat texts.txt | python infer.py
+       python infer.py --explain "a text"
 """
 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy multiplies nothing here; its threads take 40 ms to start
 
-import json
 import select
-import shutil
 import stat
 import sys
 from dataclasses import dataclass
 
 from tfbert.common.console import note
 from tfbert.common.errors import UserError, run
+from tfbert.common.files import write_text
 from tfbert.common.settings import option, parse
-from tfbert.common.text import is_utf8, printable
+from tfbert.common.text import is_utf8
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
+from tfbert.inference.explaining import explanation
 from tfbert.inference.predicting import Predictor
+from tfbert.inference.showing import page_of, show_json, show_line, show_whole
 
 CHUNK, SIGNS = 1024, 10**7  # texts in memory at a time, and what they have of signs, about
 PATIENCE = 10  # seconds until a silent pipe is no input
@@ -46,6 +48,8 @@ class InferSettings:
     )
     batch_size: int = option(32, "texts in one batch", at_least=1, at_most=65536)
     quantize: bool = option(False, "compute in int8: faster, a little less exact")
+    explain: bool = option(False, "show which words speak for the label, and which against it, in log-odds")
+    html: str | None = option(None, "the same as a page, with the words in colours, in this file")
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
 
@@ -58,26 +62,32 @@ def main(argv=None):
         raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
-    notes = []
+    notes, explained = [], []
     rows, several = choose_input(texts, settings, predictor, notes)
-    show = show_json if settings.json else show_line if several else show_pair
+    explains = settings.explain or settings.html
+    show = show_json if settings.json else show_line if several and not explains else show_whole
     labelled = 0
     for chunk in chunks_of(rows):
         while notes:
             note(notes.pop(0))
         places, texts = zip(*chunk)
         token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
-        troubles = [trouble_with(parts, ids, predictor.encoder) for parts, ids in zip(texts, token_ids)]
+        troubles = [predictor.trouble_with(parts, ids) for parts, ids in zip(texts, token_ids)]
         for place, parts, trouble, length in zip(places, texts, troubles, lengths):
             if trouble and not several:
                 raise UserError(f"{place} {trouble}")
             tell(place, parts, trouble, length, predictor.encoder)
         results = predictor.label(token_ids, settings.batch_size, starts)
         for parts, trouble, result in zip(texts, troubles, results):
+            if explains and not trouble:
+                result["explanation"] = explanation(predictor, parts, result)
+                explained.append((parts, result))
             show(parts, dict.fromkeys(result) if trouble else result, predictor.multi_label)
         labelled += len(chunk)
     if not labelled:
         note("there are no texts")
+    if settings.html:
+        write_text(settings.html, page_of(explained))
 
 
 def chunks_of(rows):
@@ -151,15 +161,6 @@ def waits_for(seconds):
     return comes_within(seconds)
 
 
-def trouble_with(texts, ids, encoder):
-    """Why there is nothing to label, in words, or None."""
-    if not all(text.strip() for text in texts):
-        return "is empty"
-    if set(ids) <= {*encoder.prefix, *encoder.middle, *encoder.suffix, encoder.unknown}:
-        return "has no word or sign that this model knows"
-    return None
-
-
 def tell(place, texts, trouble, length, encoder):
     """Says which of many texts gets no label, and which long one is not read whole."""
     if trouble:
@@ -167,32 +168,6 @@ def tell(place, texts, trouble, length, encoder):
     elif length > encoder.max_seq_length and not encoder.whole:
         cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
         note(f"{place} has {length:,} tokens; the model reads {cut}")
-
-
-def show_pair(texts, result, multi_label):
-    for name, text in zip(("Text:", "and:"), texts):
-        print(f"{name:7} {printable(text)}")
-    label = printable(result["label"])
-    if not multi_label:
-        print(f"Label:  {label} ({result['probability']:.1%})")
-        return
-    print(f"Labels: {label or '(none)'}")
-    for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
-        print(f"        {value:6.1%} {printable(name)}")
-
-
-def show_line(texts, result, multi_label):
-    head = "(no label)  "
-    if result["probability"] is not None:
-        head = f"{printable(result['label']) or '(none)'} {result['probability']:6.1%}  "
-    text = printable(" / ".join(" ".join(text.split()) for text in texts))
-    width = max(shutil.get_terminal_size().columns - len(head), 20)
-    print(head + (text if len(text) <= width else text[: width - 3] + "..."))
-
-
-def show_json(texts, result, multi_label):
-    as_escapes = "utf" not in sys.stdout.encoding.lower()  # as where Windows writes into a file
-    print(json.dumps({"text": texts[0] if len(texts) == 1 else texts, **result}, ensure_ascii=as_escapes))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ def highest_id(tokenizer, place):
         return max([*vocabulary.values(), *tokenizer.encode("", "").ids])
 
 
+def trimmed(text, start, end):
+    """A part of a text without the blanks around it, which byte-level tokenizers count to a word."""
+    part = text[start:end]
+    start += len(part) - len(part.lstrip())
+    return start, max(start, start + len(part.strip()))
+
+
 class TextEncoder:
     """Turns texts into token ids, special tokens included, at most `max_seq_length` of them.
 
@@ -90,21 +97,46 @@ class TextEncoder:
         Returns their ids, a list of lists of int; their lengths before truncation; and where the second text of each
         pair begins, a list of int, or None where the model needs not know.
         """
+        special = self.prefix, self.middle, self.suffix
+        extra = self.max_seq_length - self.room
         first = self.tokens(texts)
         if others is None:
-            extra = self.max_seq_length - self.room
-            kept = first if self.whole else [self.shorten(each, self.room) for each in first]
-            ids = [self.prefix + each + self.suffix for each in kept]
-            return ids, [len(each) + extra for each in first], None
-        ids, lengths, starts = [], [], []
+            return [self.arranged(each, None, *special) for each in first], [len(each) + extra for each in first], None
+        pairs = list(zip(first, self.tokens(others)))
+        ids, starts = zip(*(self.arranged_pair(*pair, *special) for pair in pairs)) if pairs else ((), ())
+        lengths = [len(one) + len(other) + extra + len(self.middle) for one, other in pairs]
+        return list(ids), lengths, list(starts) if self.has_types else None
+
+    def arranged(self, one, other, prefix, middle, suffix):
+        """What the model reads of a text, or of two, as a list: of its tokens, or of anything that there is for each.
+
+        one, other: the same of a text without special tokens; prefix, middle, suffix: of these.
+        """
+        if other is not None:
+            return self.arranged_pair(one, other, prefix, middle, suffix)[0]
+        return prefix + (one if self.whole else self.shorten(one, self.room)) + suffix
+
+    def arranged_pair(self, one, other, prefix, middle, suffix):
+        """As arranged, and where the second text begins."""
         room = self.room - len(self.middle)
-        for one, other in zip(first, self.tokens(others)):
-            for_one = max(room - len(other), min(len(one), room // 2))
-            kept = self.prefix + self.shorten(one, for_one) + self.middle
-            starts.append(len(kept))
-            ids.append(kept + self.shorten(other, room - min(len(one), for_one)) + self.suffix)
-            lengths.append(len(one) + len(other) + self.max_seq_length - room)
-        return ids, lengths, starts if self.has_types else None
+        for_one = max(room - len(other), min(len(one), room // 2))
+        kept = prefix + self.shorten(one, for_one) + middle
+        return kept + self.shorten(other, room - min(len(one), for_one)) + suffix, len(kept)
+
+    def words(self, text):
+        """The words of a text as the tokenizer has them: (start, end) in it, in characters, of each, and for each token
+        the number of its word, both lists.
+        """
+        with tokenizer_trouble("the model's folder"):
+            encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        spans, numbers, last = [], [], None
+        for word, (start, end) in zip(encoding.word_ids, encoding.offsets):
+            if word is None or word != last:
+                spans.append((start, end))
+            spans[-1] = spans[-1][0], max(end, spans[-1][1])
+            numbers.append(len(spans) - 1)
+            last = word
+        return [trimmed(text, *span) for span in spans], numbers
 
     def tokens(self, texts):
         with tokenizer_trouble("the model's folder"):
@@ -128,15 +160,17 @@ class TextEncoder:
         """
         windows, owners = [], []
         for owner, ids in enumerate(token_ids):
-            if len(ids) <= self.max_seq_length:
-                windows.append(ids)
-                owners.append(owner)
-                continue
-            words = ids[len(self.prefix) : len(ids) - len(self.suffix)]
-            starts = places(len(words), self.room)
-            windows += [self.prefix + words[start : start + self.room] + self.suffix for start in starts]
-            owners += [owner] * len(starts)
+            of_text = self.windows(ids, self.prefix, self.suffix)
+            windows += of_text
+            owners += [owner] * len(of_text)
         return windows, owners
+
+    def windows(self, items, prefix, suffix):
+        """What the model reads at a time, of a text as `arranged` gives it, a list of lists; the others as there."""
+        if len(items) <= self.max_seq_length:
+            return [items]
+        words = items[len(prefix) : len(items) - len(suffix)]
+        return [prefix + words[start : start + self.room] + suffix for start in places(len(words), self.room)]
 
     def chunks(self, texts):
         """Their ids whole, in pieces of at most max_seq_length with special tokens: a list of lists of int."""

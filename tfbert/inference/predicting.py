@@ -53,6 +53,10 @@ class Predictor:
     def logits(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns float32 (N, L). Raises UserError for NaN."""
         windows, owners = self.encoder.in_windows(token_ids)
+        return combined(self.logits_of_windows(windows, batch_size, starts), owners)
+
+    def logits_of_windows(self, windows, batch_size=32, starts=None):
+        """As logits, of lists of ids that the model reads at a time: float32 (W, L)."""
         logits = np.zeros((len(windows), len(self.labels)), np.float32)
         for rows in by_length([len(ids) for ids in windows], batch_size):
             batch = [windows[row] for row in rows]
@@ -62,7 +66,7 @@ class Predictor:
             raise UserError(
                 f"the model in {self.folder} answers NaN: its weights are damaged; copy it again, or train anew"
             )
-        return combined(logits, owners)
+        return logits
 
     def label(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns a dict for each: label, probability, probabilities.
@@ -79,6 +83,15 @@ class Predictor:
                 chosen = sorted(above, key=by_name.get, reverse=True)
             results.append({"label": ", ".join(chosen), "probability": by_name[best], "probabilities": by_name})
         return results
+
+    def trouble_with(self, texts, ids):
+        """Why there is nothing to label, in words, or None. texts: one, or two of a pair; ids: as the encoder gives."""
+        if not all(text.strip() for text in texts):
+            return "is empty"
+        encoder = self.encoder
+        if set(ids) <= {*encoder.prefix, *encoder.middle, *encoder.suffix, encoder.unknown}:
+            return "has no word or sign that this model knows"
+        return None
 
     def probabilities(self, logits):
         """Softmax, or a sigmoid for each label where several may hold, at the model's temperature; float64 (N, L)."""

@@ -49,7 +49,7 @@ def summary(record):
     if metric == "f1_micro":
         more = [*thresholds(metrics), ""]
     same = job.task.published_on or f"all {job.task.tested}"
-    published = ["", f"Published figures are for the full training data and {same}."]
+    published = ["", f"Published figures are for the full training data and {same}. {job.task.disputed}".strip()]
     return [
         f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
         f"(95% interval {as_text(metric, metrics[f'{metric}_low'])} to {as_text(metric, metrics[f'{metric}_high'])}), "

@@ -1,0 +1,130 @@
+"""Texts of many requests, labelled together where that is faster."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+SIGNS_OF_TOKEN = 4  # of a text, about
+SHORT, LONG = 24, 256  # tokens of the texts that are timed
+GAIN = 1.1  # times as fast must texts be together, or each is labelled alone
+ROOM = 8192  # tokens in a batch, where that pays
+
+
+class Full(Exception):
+    """Too many texts wait already."""
+
+
+@dataclass
+class Job:
+    """One request's texts, on their way."""
+
+    texts: list  # of tuples of one text, or two
+    done: asyncio.Future
+    since: float = field(default_factory=time.perf_counter)
+
+    @property
+    def tokens(self):
+        return sum(len(part) for parts in self.texts for part in parts) // SIGNS_OF_TOKEN + 2 * len(self.texts)
+
+
+class Batcher:
+    """A queue in front of a function that labels texts, one call at a time.
+
+    compute: from a list of tuples of texts to a list of results, called in a thread; room: tokens of a call, about, at
+    most: several requests share one as long as they fit, a larger one has its own; most: texts that may wait; seen:
+    called with how many texts a call had, and how long each of its requests had waited, in seconds.
+    """
+
+    def __init__(self, compute, room, most, seen=lambda texts, waits: None):
+        self.compute, self.room, self.most, self.seen = compute, room, most, seen
+        self.waiting, self.count = deque(), 0
+        self.arrived = asyncio.Event()
+        self.thread = ThreadPoolExecutor(1, "labels")
+        self.task = None
+
+    def start(self):
+        self.task = asyncio.create_task(self.work())
+
+    async def stop(self):
+        """Ends once all that waits is done."""
+        while self.count:
+            await asyncio.sleep(0.01)
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+        self.thread.shutdown()
+
+    async def __call__(self, texts, seconds):
+        """The results of some texts. Raises Full at once, TimeoutError after so many seconds."""
+        if self.count + len(texts) > self.most:
+            raise Full
+        job = Job(texts, asyncio.get_running_loop().create_future())
+        self.waiting.append(job)
+        self.count += len(texts)
+        self.arrived.set()
+        try:
+            return await asyncio.wait_for(job.done, seconds)
+        finally:
+            self.count -= len(texts)
+
+    def next_jobs(self):
+        """Those of the next call; the ones that nobody waits for any more are dropped."""
+        jobs, tokens = [], 0
+        while self.waiting:
+            job = self.waiting[0]
+            if not job.done.done():
+                if jobs and tokens + job.tokens > self.room:
+                    break
+                jobs.append(job)
+                tokens += job.tokens
+            self.waiting.popleft()
+        return jobs
+
+    async def work(self):
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.arrived.wait()
+            self.arrived.clear()
+            while jobs := self.next_jobs():
+                now = time.perf_counter()
+                texts = [parts for job in jobs for parts in job.texts]
+                self.seen(len(texts), [now - job.since for job in jobs])
+                try:
+                    results = iter(await loop.run_in_executor(self.thread, self.compute, texts))
+                except Exception as error:  # belongs to those who asked
+                    for job in jobs:
+                        if not job.done.done():
+                            job.done.set_exception(error)
+                    continue
+                for job in jobs:
+                    of_job = [next(results) for _ in job.texts]
+                    if not job.done.done():
+                        job.done.set_result(of_job)
+
+
+def room_by_measurement(predictor):
+    """Tokens that a batch should have at most on this machine, an int: 0 where each text is faster alone."""
+    word = predictor.encoder.tokens(["a"])[0][:1] or [0]
+
+    def gain(tokens, together):
+        """How many times as fast so many texts are together."""
+        ids = predictor.encoder.prefix + (tokens - 2) * word + predictor.encoder.suffix
+        starts = [tokens // 2] * together if predictor.encoder.has_types and predictor.pair else None
+
+        def seconds(size):
+            took = []
+            for _ in range(3):
+                begun = time.perf_counter()
+                for first in range(0, together, size):
+                    predictor.logits_of_windows([ids] * size, size, starts and starts[first : first + size])
+                took.append(time.perf_counter() - begun)
+            return min(took)
+
+        return seconds(1) / seconds(together)
+
+    if gain(min(LONG, predictor.encoder.max_seq_length), 4) > GAIN:
+        return ROOM
+    return LONG if gain(min(SHORT, predictor.encoder.max_seq_length), 8) > GAIN else 0
