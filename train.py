@@ -138,10 +138,11 @@ def test(job, model, run, runs):
 
 def report(job, run, metrics, logits):
     """Writes report, pictures, metrics.json and model card, and says what matters most."""
+    from tfbert.inference.explaining import reasons_for
     from tfbert.report.record import Record, write_all
     from tfbert.report.wording import headline
 
-    record = Record(job, run, metrics, logits)
+    record = Record(job, run, metrics, logits, reasons_for(job.settings.output_dir, job.splits.test))
     write_all(record)
     print()
     for line in headline(metrics, job.task):

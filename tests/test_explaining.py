@@ -11,6 +11,7 @@ from tfbert.data.tokenizing import TextEncoder
 from tfbert.inference.explaining import BUDGET, Reading, explain, explanation, parts_of
 from tfbert.inference.predicting import Predictor
 from tfbert.inference.showing import in_colour, marked, page_of, strongest
+from tfbert.report.mistakes import what_mattered
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +134,13 @@ def test_explaining_needs_no_tensorflow(trained):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "For:" in done.stdout, done.stderr
+
+
+def test_the_report_shows_the_part_that_mattered():
+    text = "one two *three* four_five six"
+    words = [{"text": word, "start": text.index(word), "end": text.index(word) + len(word), "score": score}
+             for word, score in zip(["one", "two", "three", "four_five", "six"], [0.1, -1, 3, 2, 0.1])]  # fmt: skip
+    assert what_mattered([text], words, 3) == r"... two \***three**\* **four\_five** ..."
+    assert what_mattered([text], [], 2) == "... four_five six"
+    pair = [{**word, "part": number // 3} for number, word in enumerate(words)]
+    assert what_mattered([text, text], pair, 9).endswith(r"\***three**\* four\_five six") is False

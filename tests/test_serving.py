@@ -24,8 +24,9 @@ from schemathesis.checks import positive_data_acceptance
 
 from serve import figures_and_plots
 from tfbert.inference.batching import LONG, ROOM, Batcher, Full, room_by_measurement
+from tfbert.inference.messages import MOST_BYTES, MOST_TEXTS
 from tfbert.inference.predicting import Predictor
-from tfbert.inference.serving import MOST_BYTES, MOST_TEXTS, new_app
+from tfbert.inference.serving import new_app
 
 TEXTS = ["the film was very good.", "the plot was dull. " * 30, "a lovely cast, an awful ending."]
 
@@ -97,7 +98,10 @@ def test_figures_pictures_and_health(client, trained):
     assert "confusion_matrix" in info["plots"] and client.get("/plots/loss").content.startswith(b"\x89PNG")
     assert client.get("/plots/..%2Fmetrics.json").status_code == 404
     assert client.get("/health").json() == {"status": "ok"}
-    assert "<textarea" in client.get("/").text
+    assert (
+        "<textarea" in client.get("/").text
+        and "default-src 'self'" in client.get("/").headers["content-security-policy"]
+    )
     client.post("/predict", json={"texts": TEXTS})
     told = client.get("/metrics").text
     assert 'tfbert_requests_total{path="/predict",status="200"}' in told and "tfbert_confidence_sum" in told
@@ -216,13 +220,16 @@ def test_whether_texts_are_faster_together_is_measured():
 def serving(app):
     """The address of a server in a thread."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive()
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def post(address, body, seconds=30):

@@ -11,6 +11,7 @@ import heapq
 import numpy as np
 
 from tfbert.data.windows import combined
+from tfbert.inference.predicting import Predictor
 
 PARTS = 24  # that a text, or a part of it, is cut into at once
 BUDGET = 14_000  # tokens that are read again for an explanation, about; a longer text is read again once at least
@@ -27,6 +28,20 @@ def explanation(predictor, texts, result):
     labels = [name for name, limit in limits if said[name] > limit] or [max(said, key=said.get)]
     reading = Reading(predictor, *texts)
     return [{"label": label, "words": explain(reading, label)} for label in labels]
+
+
+def reasons_for(folder, dataset):
+    """A function from a row's number to its texts, one or two, and the words that carry the label that the model in
+    `folder` gives it. dataset: a `datasets.Dataset` with the columns text and, for pairs, text_pair.
+    """
+    predictor = Predictor(folder)
+
+    def reasons(number):
+        texts = [dataset[number][name] for name in ("text", "text_pair") if name in dataset.column_names]
+        reading = Reading(predictor, *texts)
+        return texts, explain(reading, predictor.labels[int(reading.logits.argmax())])
+
+    return reasons
 
 
 def explain(reading, label):

@@ -6,6 +6,8 @@ from tfbert.report.calibration import confidences, sigmoid, softmax
 from tfbert.report.markdown import table
 from tfbert.report.metrics import decided
 
+BOLD, FAINT = 5, 0.15  # words in bold; of the strongest word's score, below which none is
+
 
 def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
     """The mistakes with the highest confidence, the worst first; of several labels, that of the worst decision counts.
@@ -40,19 +42,46 @@ def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
     ]
 
 
-def table_of_mistakes(rows, excerpt_words):
-    """What worst_mistakes gives, in Markdown."""
+def table_of_mistakes(rows, excerpt_words, reasons):
+    """What worst_mistakes gives, in Markdown. reasons: a function from the number of a test text to its texts, one or
+    two, and the words that carry its label, as inference/explaining.py gives them.
+    """
     if not rows:
         return ["None: every text was labelled right."]
-    head = ["label", "predicted", "confidence", "tokens", "how the text ends"]
-    cells = [
-        [row["label"], row["predicted"], f"{row['confidence']:.4f}", f"{row['tokens']:,}",
-         excerpt(row["text"], excerpt_words)]
-        for row in rows
-    ]  # fmt: skip
-    if excerpt_words:
-        return table(head, cells)
-    return [*table(head[:-1], [row[:-1] for row in cells]), "", "The texts are left out (`--excerpt_words 0`)."]
+    head = ["label", "predicted", "confidence", "tokens"]
+    cells = [[row["label"], row["predicted"], f"{row['confidence']:.4f}", f"{row['tokens']:,}"] for row in rows]
+    if not excerpt_words:
+        return [*table(head, cells), "", "The texts are left out (`--excerpt_words 0`)."]
+    cells = [[*each, what_mattered(*reasons(row["row"]), excerpt_words)] for each, row in zip(cells, rows)]
+    return [*table([*head, "the part that mattered most"], cells), "",
+            "Words that speak for the predicted label most are **bold**."]  # fmt: skip
+
+
+def what_mattered(texts, words, count):
+    """The part of a text, or of the two of a pair, with the weightiest so many words, in Markdown.
+
+    words: as inference/explaining.py gives them.
+    """
+    if not words:
+        return excerpt(texts[0], count)
+    weights = np.abs([word["score"] for word in words])
+    sums = np.convolve(weights, np.ones(min(count, len(words))), "valid")
+    first = int(sums.argmax())
+    part = words[first].get("part", 0)
+    kept = [word for word in words[first : first + count] if word.get("part", 0) == part]
+    bold = sorted((word for word in kept if word["score"] > 0), key=lambda word: -word["score"])[:BOLD]
+    text, place, shown = texts[part], kept[0]["start"], ""
+    for word in kept:
+        shown += plain(text[place : word["start"]])
+        cell = plain(text[word["start"] : word["end"]])
+        shown += f"**{cell}**" if word in bold and word["score"] > FAINT * weights.max() else cell
+        place = word["end"]
+    return "... " * (kept[0]["start"] > 0) + shown + " ..." * (place < len(text.rstrip()))
+
+
+def plain(text):
+    """With signs that Markdown would obey as they are."""
+    return text.replace("<br />", " ").replace("\\", "\\\\").replace("*", "\\*").replace("_", "\\_")
 
 
 def excerpt(text, words):

@@ -19,6 +19,7 @@ class Record:
     run: object  # runs.Run, the saved one
     metrics: dict
     logits: np.ndarray  # of the test texts, float (N, L), without temperature
+    reasons: object  # a function from the number of a test text to its texts and the words that carry its label
     notes: list = field(default_factory=list)  # on what was drawn
 
     @property
