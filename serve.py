@@ -13,7 +13,7 @@ from pathlib import Path
 from tfbert.common.console import note, say
 from tfbert.common.errors import UserError, run
 from tfbert.common.settings import option, parse
-from tfbert.inference.batching import room_by_measurement
+from tfbert.inference.batching import share_by_measurement
 from tfbert.inference.predicting import Predictor
 from tfbert.training.outputs import results_paths
 
@@ -34,7 +34,7 @@ class ServeSettings:
         None, "what clients must send as a bearer token; better as the environment variable TFBERT_API_KEY"
     )
     batch_tokens: int | None = option(
-        None, "tokens of several requests that are read together at most, 0: none; default: measured at the start",
+        None, "requests of up to so many tokens are read together with others, 0: none; default: measured at the start",
         at_least=0,
     )  # fmt: skip
     waiting: int = option(256, "texts that may wait; others are told to come again", at_least=32)
@@ -51,14 +51,16 @@ def main(argv=None):
         raise UserError(f"serve.py needs {error.name}: pip install -r requirements-serve.txt") from error
     predictor = Predictor(settings.model_dir, settings.quantize)
     predictor([predictor.example], *([[predictor.example]] if predictor.pair else []))  # whatever is wrong, shows now
-    room = room_by_measurement(predictor) if settings.batch_tokens is None else settings.batch_tokens
+    share = share_by_measurement(predictor) if settings.batch_tokens is None else settings.batch_tokens
     key = settings.api_key or os.environ.get("TFBERT_API_KEY")
     if not key and settings.host not in ("127.0.0.1", "localhost", "::1"):
         note("everyone who can reach this machine can use the model: --api_key sets a key")
-    app = new_app(predictor, *figures_and_plots(settings.model_dir), room, settings.waiting, settings.seconds, key)
+    app = new_app(predictor, *figures_and_plots(settings.model_dir), share, settings.waiting, settings.seconds, key)
     say("Model", f"{settings.model_dir}, {len(predictor.labels)} labels")
-    together = f"up to {room:,} tokens" if room else "none: each alone is as fast on this machine"
-    say("Together", f"requests that wait at the same time: {together}")
+    together = (
+        f"of up to {share:,} tokens are read together" if share else "are read one by one: as fast on this machine"
+    )
+    say("Requests", f"that wait at the same time {together}")
     say("Address", f"http://{settings.host}:{settings.port}/ (the API is described in /openapi.json); Ctrl-C ends it")
     uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_level="warning")
 

@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import positive_data_acceptance
 
 from serve import figures_and_plots
-from tfbert.inference.batching import LONG, ROOM, Batcher, Full, room_by_measurement
+from tfbert.inference import batching
+from tfbert.inference.batching import LONG, ROOM, Batcher, Full, share_by_measurement
 from tfbert.inference.messages import MOST_BYTES, MOST_TEXTS
 from tfbert.inference.predicting import Predictor
 from tfbert.inference.serving import new_app
@@ -31,8 +32,8 @@ from tfbert.inference.serving import new_app
 TEXTS = ["the film was very good.", "the plot was dull. " * 30, "a lovely cast, an awful ending."]
 
 
-def app_of(folder, room=ROOM, waiting=256, seconds=30.0, api_key=None):
-    return new_app(Predictor(folder), *figures_and_plots(folder), room, waiting, seconds, api_key)
+def app_of(folder, share=ROOM, waiting=256, seconds=30.0, api_key=None):
+    return new_app(Predictor(folder), *figures_and_plots(folder), share, waiting, seconds, api_key)
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +145,11 @@ def test_the_api_is_what_it_says(trained, path):
 # the queue
 
 
-def batched(compute, room, most, use):
+def batched(compute, share, most, use):
     """What use(Batcher) gives, in an event loop of its own."""
 
     async def work():
-        batcher = Batcher(compute, room, most)
+        batcher = Batcher(compute, share, most)
         batcher.start()
         try:
             return await use(batcher)
@@ -158,7 +159,7 @@ def batched(compute, room, most, use):
     return asyncio.run(work())
 
 
-def test_requests_that_wait_are_labelled_together_as_far_as_there_is_room():
+def test_requests_that_wait_are_labelled_together_as_far_as_there_is_room(monkeypatch):
     calls = []
 
     def compute(texts):
@@ -169,10 +170,11 @@ def test_requests_that_wait_are_labelled_together_as_far_as_there_is_room():
     async def use(batcher):
         return await asyncio.gather(*(batcher([(f"{number:07}",)], 5) for number in range(10)))  # 3 tokens each
 
-    assert batched(compute, 12, 100, use) == [[f"{number:07}"] for number in range(10)]
+    monkeypatch.setattr(batching, "ROOM", 12)
+    assert batched(compute, 3, 100, use) == [[f"{number:07}"] for number in range(10)]
     assert calls == [4, 4, 2]
     calls.clear()
-    batched(compute, 0, 100, use)
+    batched(compute, 2, 100, use)
     assert calls == [1] * 10
 
 
@@ -208,9 +210,9 @@ def test_whether_texts_are_faster_together_is_measured():
                                   has_types=True)  # fmt: skip
         return SimpleNamespace(encoder=encoder, pair=False, logits_of_windows=logits_of_windows)
 
-    assert room_by_measurement(predictor(0.05, 0)) == ROOM
-    assert room_by_measurement(predictor(0.002, 1e-4)) == LONG
-    assert room_by_measurement(predictor(0.0, 2e-4)) == 0
+    assert share_by_measurement(predictor(0.05, 0)) == ROOM
+    assert share_by_measurement(predictor(0.002, 1e-4)) == LONG // 2
+    assert share_by_measurement(predictor(0.0, 2e-4)) == 0
 
 
 # a server of its own

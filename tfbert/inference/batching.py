@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+CALLS = 4  # at a time: some make tokens of texts, or answers of logits, while the model reads for another
 SIGNS_OF_TOKEN = 4  # of a text, about
 SHORT, LONG = 24, 256  # tokens of the texts that are timed
 GAIN = 1.1  # times as fast must texts be together, or each is labelled alone
-ROOM = 8192  # tokens in a batch, where that pays
+ROOM = 4096  # tokens in a call
 
 
 class Full(Exception):
@@ -31,19 +33,19 @@ class Job:
 
 
 class Batcher:
-    """A queue in front of a function that labels texts, one call at a time.
+    """A queue in front of a function that labels texts.
 
-    compute: from a list of tuples of texts to a list of results, called in a thread; room: tokens of a call, about, at
-    most: several requests share one as long as they fit, a larger one has its own; most: texts that may wait; seen:
+    compute: from a list of tuples of texts to a list of results, called in CALLS threads; share: requests of so many
+    tokens, about, at most, share a call of ROOM tokens, a larger one has its own; most: texts that may wait; seen:
     called with how many texts a call had, and how long each of its requests had waited, in seconds.
     """
 
-    def __init__(self, compute, room, most, seen=lambda texts, waits: None):
-        self.compute, self.room, self.most, self.seen = compute, room, most, seen
+    def __init__(self, compute, share, most, seen=lambda texts, waits: None):
+        self.compute, self.share, self.most, self.seen = compute, share, most, seen
         self.waiting, self.count = deque(), 0
         self.arrived = asyncio.Event()
-        self.thread = ThreadPoolExecutor(1, "labels")
-        self.task = None
+        self.threads, self.free = ThreadPoolExecutor(CALLS, "labels"), asyncio.Semaphore(CALLS)
+        self.task, self.calls = None, set()
 
     def start(self):
         self.task = asyncio.create_task(self.work())
@@ -55,7 +57,7 @@ class Batcher:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
-        self.thread.shutdown()
+        self.threads.shutdown()
 
     async def __call__(self, texts, seconds):
         """The results of some texts. Raises Full at once, TimeoutError after so many seconds."""
@@ -76,7 +78,7 @@ class Batcher:
         while self.waiting:
             job = self.waiting[0]
             if not job.done.done():
-                if jobs and tokens + job.tokens > self.room:
+                if jobs and (max(job.tokens, jobs[0].tokens) > self.share or tokens + job.tokens > ROOM):
                     break
                 jobs.append(job)
                 tokens += job.tokens
@@ -84,29 +86,48 @@ class Batcher:
         return jobs
 
     async def work(self):
-        loop = asyncio.get_running_loop()
         while True:
             await self.arrived.wait()
-            self.arrived.clear()
-            while jobs := self.next_jobs():
-                now = time.perf_counter()
-                texts = [parts for job in jobs for parts in job.texts]
+            await self.free.acquire()
+            jobs = self.next_jobs()
+            if not self.waiting:
+                self.arrived.clear()
+            call = asyncio.create_task(self.call(jobs))
+            self.calls.add(call)  # else it could be collected before its end
+            call.add_done_callback(self.calls.discard)
+
+    async def call(self, jobs):
+        now, texts = time.perf_counter(), [parts for job in jobs for parts in job.texts]
+        try:
+            if jobs:
                 self.seen(len(texts), [now - job.since for job in jobs])
-                try:
-                    results = iter(await loop.run_in_executor(self.thread, self.compute, texts))
-                except Exception as error:  # belongs to those who asked
-                    for job in jobs:
-                        if not job.done.done():
-                            job.done.set_exception(error)
-                    continue
-                for job in jobs:
-                    of_job = [next(results) for _ in job.texts]
-                    if not job.done.done():
-                        job.done.set_result(of_job)
+                results = iter(await asyncio.get_running_loop().run_in_executor(self.threads, self.compute, texts))
+        except Exception as error:  # belongs to those who asked
+            for job in jobs:
+                if not job.done.done():
+                    job.done.set_exception(error)
+            return
+        finally:
+            self.free.release()
+        for job in jobs:
+            of_job = [next(results) for _ in job.texts]
+            if not job.done.done():
+                job.done.set_result(of_job)
 
 
-def room_by_measurement(predictor):
-    """Tokens that a batch should have at most on this machine, an int: 0 where each text is faster alone."""
+def batches_in_turn(logits_of_batch):
+    """A model's function of batches, of which one at a time is read, by all cores; single texts do not wait for it."""
+    lock = threading.Lock()
+
+    def call(batch):
+        with contextlib.nullcontext() if len(batch["input_ids"]) == 1 else lock:
+            return logits_of_batch(batch)
+
+    return call
+
+
+def share_by_measurement(predictor):
+    """Tokens up to which texts are faster together than one by one on this machine, an int: 0 for none."""
     word = predictor.encoder.tokens(["a"])[0][:1] or [0]
 
     def gain(tokens, together):
@@ -127,4 +148,4 @@ def room_by_measurement(predictor):
 
     if gain(min(LONG, predictor.encoder.max_seq_length), 4) > GAIN:
         return ROOM
-    return LONG if gain(min(SHORT, predictor.encoder.max_seq_length), 8) > GAIN else 0
+    return LONG // 2 if gain(min(SHORT, predictor.encoder.max_seq_length), 8) > GAIN else 0

@@ -1,6 +1,7 @@
 """A saved model behind HTTP: labels, reasons, figures, and a page to try it on."""
 
 import contextlib
+import json
 import secrets
 from collections import Counter
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
 
 from tfbert import __version__
-from tfbert.inference.batching import Batcher, Full
+from tfbert.inference.batching import Batcher, Full, batches_in_turn
 from tfbert.inference.explaining import explanation
 from tfbert.inference.gate import Figures, Gate
 from tfbert.inference.messages import (
@@ -34,13 +35,14 @@ from tfbert.inference.messages import (
 )
 
 
-def new_app(predictor, figures_of_model, plots, room, waiting, seconds, api_key=None):
+def new_app(predictor, figures_of_model, plots, share, waiting, seconds, api_key=None):
     """A FastAPI application.
 
-    predictor: a Predictor; figures_of_model: some of its metrics.json, a dict; plots: paths of pictures; room: as
+    predictor: a Predictor; figures_of_model: some of its metrics.json, a dict; plots: paths of pictures; share: as
     Batcher's; waiting: texts that may wait; seconds: until a request is given up; api_key: a str, or None for all.
     """
     seen = Figures()
+    predictor.logits_of_batch = batches_in_turn(predictor.logits_of_batch)
 
     def label(texts):
         ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
@@ -60,7 +62,7 @@ def new_app(predictor, figures_of_model, plots, room, waiting, seconds, api_key=
             for parts, result in zip(texts, label(texts))
         ]
 
-    batcher = Batcher(label, room, waiting, seen.batch_seen)
+    batcher = Batcher(label, share, waiting, seen.batch_seen)
     explainer = Batcher(explain, 0, 2 * MOST_EXPLAINED)
 
     @contextlib.asynccontextmanager
@@ -79,7 +81,7 @@ def new_app(predictor, figures_of_model, plots, room, waiting, seconds, api_key=
     app.exception_handler(RequestValidationError)(in_one_line)
     bearer = HTTPBearer(auto_error=False, description="The server's --api_key, if it has one.")
 
-    def allowed(key: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
+    async def allowed(key: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
         if api_key and not (key and secrets.compare_digest(key.credentials.encode(), api_key.encode())):
             raise HTTPException(401, "an API key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
 
@@ -106,7 +108,7 @@ def new_app(predictor, figures_of_model, plots, room, waiting, seconds, api_key=
         if isinstance(body, Plain):
             if len(body.others or body.texts) != len(body.texts):
                 raise HTTPException(422, "texts and others differ in number")
-            return await asked(batcher, list(zip(body.texts, body.others) if body.others else zip(body.texts)))
+            return given(await asked(batcher, list(zip(body.texts, body.others) if body.others else zip(body.texts))))
         many = isinstance(body.inputs, list)
         texts = [parts_of(each) for each in (body.inputs if many else [body.inputs])]
         top = body.parameters.top_k if body.parameters else None
@@ -114,13 +116,13 @@ def new_app(predictor, figures_of_model, plots, room, waiting, seconds, api_key=
         if any(result["label"] is None for result in results):
             raise HTTPException(422, "a text has no word or sign that this model knows")
         answers = [in_order(result, top) for result in results]
-        return answers if many else answers[0]
+        return given(answers if many else answers[0])
 
     @app.post("/explain", **guarded)
     async def explain_texts(body: ToExplain) -> list[Explained]:
         """Labels texts, and says which words speak for the label and which against it."""
         inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
-        return await asked(explainer, [parts_of(each) for each in inputs])
+        return given(await asked(explainer, [parts_of(each) for each in inputs]))
 
     @app.get("/health")
     async def health() -> Health:
@@ -170,10 +172,15 @@ def parts_of(each):
     return (each.text, each.text_pair) if isinstance(each, Pair) else (each,)
 
 
+def given(answer):
+    """An answer as it is: FastAPI would check and copy it, which takes as long as labelling a short text."""
+    return Response(json.dumps(answer, ensure_ascii=False, allow_nan=False), media_type="application/json")
+
+
 def in_order(result, top):
     """The labels of a result, the likeliest first, as Hugging Face has them; `top` of them, None: all."""
     ordered = sorted(result["probabilities"].items(), key=lambda item: -item[1])[:top]
-    return [Score(label=name, score=value) for name, value in ordered]
+    return [{"label": name, "score": value} for name, value in ordered]
 
 
 async def in_one_line(request, error):
