@@ -11,7 +11,6 @@ from tfbert.common.errors import UserError
 
 BUCKET, SHORT_BUCKET = 32, 4  # tokens, see padded_length
 WINDOW = 50  # reviews are sorted by length within this many batches at a time
-MIXED = 4  # batches of similar lengths that share their labels evenly
 
 
 class Examples:
@@ -164,10 +163,9 @@ def pad(sequences, length, starts=None):
 
 
 class TrainBatches:
-    """Shuffled batches of similar lengths, with even shares of the labels, the same for the same seed.
+    """Shuffled batches of similar lengths, the same for the same seed.
 
-    Every batch is full: the last one of an epoch is filled up from the epoch's beginning. Where batches have labels by
-    chance, all logits swing to the side of the labels that the last few had more of (benchmarks/RECIPES.md).
+    Every batch is full: the last one of an epoch is filled up from the epoch's beginning.
     """
 
     def __init__(self, examples, batch_size, max_seq_length, seed):
@@ -185,10 +183,6 @@ class TrainBatches:
         rows = np.resize(rows, self.steps_per_epoch * self.batch_size)
         for window in np.split(rows, range(0, len(rows), WINDOW * self.batch_size)[1:]):
             window[:] = window[np.argsort(self.examples.lengths[window], kind="stable")]
-        labels = getattr(self.examples, "labels", None)
-        if labels is not None and labels.ndim == 1:
-            for group in np.split(rows, range(0, len(rows), MIXED * self.batch_size)[1:]):
-                group[:] = group[evenly(labels[group], MIXED, rng)]
         return rng.permutation(rows.reshape(self.steps_per_epoch, self.batch_size))
 
     def steps(self, epochs, accumulated=1):
@@ -218,18 +212,6 @@ class TrainBatches:
         """The share of an epoch's tokens that is padding."""
         tokens = self.examples.lengths[self.epoch(0)].sum()
         return 1 - tokens / self.padded_tokens(0, self.steps_per_epoch)
-
-
-def evenly(labels, parts, rng):
-    """An order of rows, int64 (N,), in which each of so many parts has the same share of every label.
-
-    A label with fewer rows than there are parts stays where it is. labels: int (N,).
-    """
-    places = (np.arange(len(labels)) + 0.5) / len(labels)
-    for label in np.flatnonzero(np.bincount(labels) >= parts):
-        rows = np.flatnonzero(labels == label)
-        places[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
-    return np.argsort(places, kind="stable")
 
 
 def by_length(lengths, batch_size):

@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-CALLS = 4  # at a time: some make tokens of texts, or answers of logits, while the model reads for another
+CALLS = 3  # at a time: some make tokens of texts, or answers of logits, while the model reads for another
 SIGNS_OF_TOKEN = 4  # of a text, about
 SHORT, LONG = 24, 256  # tokens of the texts that are timed
 GAIN = 1.1  # times as fast must texts be together, or each is labelled alone

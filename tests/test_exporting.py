@@ -1,0 +1,97 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ENCODERS, FIXTURES
+
+import export
+from tfbert.common.errors import UserError
+from tfbert.data.batches import pad
+from tfbert.inference import exporting
+from tfbert.inference.predicting import Predictor
+from tfbert.model.folders import load_classifier
+
+TEXTS = ["the film was very good.", "a dull plot, an awful cast and a weak ending."]
+
+
+def exported(folder, target, *more):
+    export.main(["--model_dir", str(folder), "--export_dir", str(target), *map(str, more)])
+
+
+def inputs_of(predictor, texts, length=None):
+    ids = predictor.encoder(texts)[0]
+    batch = pad(ids, length or max(map(len, ids)))
+    return batch | {"token_type_ids": np.zeros_like(batch["input_ids"])}
+
+
+def test_a_saved_model_gives_logits_and_calibrated_probabilities(trained, tmp_path, capsys):
+    import tensorflow as tf
+
+    exported(trained, tmp_path)
+    assert "away from the model's" in " ".join(capsys.readouterr().out.split())
+    place, predictor = tmp_path / "saved_model" / "1", Predictor(trained)
+    signature = tf.saved_model.load(str(place)).signatures["serving_default"]
+    said = signature(**{name: tf.constant(value) for name, value in inputs_of(predictor, TEXTS).items()})
+    wanted = [list(result["probabilities"].values()) for result in predictor(TEXTS)]
+    np.testing.assert_allclose(said["probabilities"], wanted, atol=1e-4)
+    assert (place / "assets.extra" / "labels.txt").read_text() == "negative\npositive\n"
+    reading = json.loads((place / "assets.extra" / "reading.json").read_text())
+    assert reading["max_seq_length"] == 64 and "temperature" in reading
+    assert (place / "assets.extra" / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_encoder_is_exported_for_tensorflow_and_phones(name, tmp_path):
+    folder = shutil.copytree(FIXTURES / name, tmp_path / "model")
+    exported(folder, tmp_path, "--to", "saved_model")
+    exported(folder, tmp_path, "--to", "litert", "--length", 16)
+    model, _ = load_classifier(folder)
+    inputs = exporting.some_inputs(model, 1, 16)
+    said = exporting.litert_runner(tmp_path / "litert" / "model.tflite")(**inputs)
+    np.testing.assert_allclose(said["logits"], model(inputs), atol=1e-4)
+    assert set(said) == {"logits", "probabilities"}
+
+
+def test_litert_labels_as_the_model_does(trained, tmp_path):
+    exported(trained, tmp_path, "--to", "litert")
+    predictor = Predictor(trained)
+    for name, tolerance in (("model.tflite", 1e-4), ("model_int8.tflite", 0.1)):
+        run = exporting.litert_runner(tmp_path / "litert" / name)
+        for text in TEXTS:
+            said = run(**inputs_of(predictor, [text], 64))["probabilities"][0]
+            np.testing.assert_allclose(said, list(predictor([text])[0]["probabilities"].values()), atol=tolerance)
+
+
+def test_onnx_and_pytorch_are_laid_out_with_what_they_need(trained, tmp_path):
+    exported(trained, tmp_path, "--to", "onnx")
+    exported(trained, tmp_path, "--to", "pytorch")
+    there = {path.name for path in (tmp_path / "onnx").iterdir()}
+    assert {"model.onnx", "model_quantized.onnx", "labels.txt", "reading.json", "tokenizer.json"} <= there
+    assert {"model.safetensors", "config.json", "labels.txt"} <= {
+        path.name for path in (tmp_path / "pytorch").iterdir()
+    }
+
+
+def test_what_is_there_is_not_replaced_unasked(trained, tmp_path):
+    exported(trained, tmp_path, "--to", "pytorch")
+    with pytest.raises(UserError, match="is there already: add --overwrite"):
+        exported(trained, tmp_path, "--to", "pytorch")
+    exported(trained, tmp_path, "--to", "pytorch", "--overwrite")
+
+
+def test_what_does_not_go_is_refused(trained, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="holds no model yet"):
+        exported(tmp_path, tmp_path)
+    with pytest.raises(UserError, match="--length is for --to litert"):
+        exported(trained, tmp_path, "--length", 8)
+    with pytest.raises(UserError, match="reads at most 64 tokens"):
+        exported(trained, tmp_path, "--to", "litert", "--length", 100)
+    without = shutil.copytree(trained, tmp_path / "bare", ignore=shutil.ignore_patterns("onnx"))
+    with pytest.raises(UserError, match="has no onnx/"):
+        exported(without, tmp_path, "--to", "onnx")
+    assert not (tmp_path / "onnx").exists()
+    monkeypatch.setattr(exporting, "CLOSE", -1)
+    with pytest.raises(UserError, match="please report it"):
+        exported(trained, tmp_path)
+    assert not (tmp_path / "saved_model").exists()

@@ -1,0 +1,160 @@
+"""A trained model in the forms that other programs run: SavedModel, LiteRT, ONNX, PyTorch.
+
+Each folder has, beside the model, what turns text into its inputs and its answers into labels: tokenizer.json,
+labels.txt (a name on each line), and reading.json (tokens read at most, temperature, thresholds).
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.common.errors import UserError
+from tfbert.common.files import write_json, write_text
+from tfbert.inference.runtimes import quantized
+from tfbert.model.config_files import read_config
+from tfbert.model.configs import model_config, reading_config
+
+KINDS = ("saved_model", "litert", "onnx", "pytorch")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+CLOSE = 1e-4  # of logits, in float32
+
+
+def export(kind, model_dir, folder, length=None):
+    """Writes a model of train.py's as one of KINDS into an empty folder. length: of LiteRT's texts, in tokens.
+
+    Returns sentences on what was written. Raises UserError where the model cannot be had, or answers otherwise there.
+    """
+    config_json = read_config(model_dir)
+    config, reading = model_config(config_json, model_dir), reading_config(config_json, model_dir)
+    longest = min(reading.get("max_seq_length", config.max_length), config.max_length)
+    if length and length > longest:
+        raise UserError(f"--length {length}: the model reads at most {longest} tokens")
+    if kind == "onnx":
+        return copied(model_dir, folder, "onnx", config, reading, longest)
+    if kind == "pytorch":
+        return copied(model_dir, folder, "pytorch", config, reading, longest)
+    from tfbert.model.backend import load_keras
+
+    load_keras()
+    from tfbert.model.folders import load_classifier
+
+    model, line = load_classifier(model_dir)
+    if "new:" in line:
+        raise UserError(f"{model_dir} holds an encoder, but no classifier: python train.py makes one of it")
+    if kind == "saved_model":
+        target = Path(folder, "1")  # TensorFlow Serving looks for numbered versions
+        write_saved_model(model, target, reading, None, None)
+        describe(model_dir, target / "assets.extra", config, reading, longest)
+        return [f"{target}: signature serving_default, any number of texts of any length", checked_saved(model, target)]
+    length = length or longest
+    describe(model_dir, folder, config, reading, length)
+    return write_litert(model, Path(folder), reading, length)
+
+
+def copied(model_dir, folder, kind, config, reading, longest):
+    """What train.py wrote in a folder of that name; of ONNX, the int8 model too."""
+    source = Path(model_dir, kind)
+    if not source.is_dir():
+        raise UserError(f"{model_dir} has no {kind}/: run train.py again, which writes it")
+    if kind == "onnx":
+        quantized(source / "model.onnx")
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    describe(model_dir, folder, config, reading, longest)
+    return [f"{folder}: {', '.join(sorted(path.name for path in Path(folder).iterdir()))}"]
+
+
+def describe(model_dir, folder, config, reading, length):
+    """Writes what a program needs beside the model."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        if Path(model_dir, name).exists() and not (folder / name).exists():
+            shutil.copy(Path(model_dir, name), folder)
+    write_text(folder / "labels.txt", "".join(f"{label}\n" for label in config.id2label.values()))
+    kept = {
+        name: reading[name] for name in ("temperature", "thresholds", "truncation", "head_share") if name in reading
+    }
+    write_json(folder / "reading.json", {"max_seq_length": length, "problem_type": config.problem_type, **kept})
+
+
+def write_saved_model(model, folder, reading, batch, length):
+    """A SavedModel whose signature serving_default takes input_ids, attention_mask and, where the encoder has types,
+    token_type_ids, int32 (B, S), and gives logits and probabilities, float32 (B, L). batch, length: B and S, or None.
+    """
+    import keras
+    from keras import ops
+
+    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(model.config.type_vocab_size)
+    signature = {name: keras.InputSpec("int32", shape=(batch, length), name=name) for name in names}
+    several = model.config.problem_type == "multi_label_classification"
+
+    def serve(inputs):
+        logits = model(inputs, training=False)
+        calibrated = logits / reading["temperature"]
+        return {"logits": logits, "probabilities": ops.sigmoid(calibrated) if several else ops.softmax(calibrated)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", serve, input_signature=[signature])
+    archive.write_out(str(folder), verbose=False)
+
+
+def some_inputs(model, texts, length):
+    """Inputs of random words, with padding: a dict of int32 (B, S)."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(model.config.vocab_size // 2, model.config.vocab_size, (texts, length), dtype=np.int32)
+    mask = np.int32(np.arange(length) < rng.integers(2, length + 1, (texts, 1)))
+    inputs = {"input_ids": ids * mask, "attention_mask": mask}
+    if model.config.type_vocab_size:
+        inputs["token_type_ids"] = np.zeros_like(mask)
+    return inputs
+
+
+def checked_saved(model, folder):
+    """A sentence on how far the logits of a SavedModel are from the model's."""
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    most = 0.0
+    for texts, length in ((1, 7), (3, 16)):
+        inputs = some_inputs(model, texts, length)
+        said = signature(**{name: tf.constant(value) for name, value in inputs.items()})["logits"]
+        most = max(most, float(np.abs(said - np.asarray(model(inputs, training=False))).max()))
+    return close(most)
+
+
+def close(most):
+    if most > CLOSE:
+        raise UserError(f"the exported model's logits are {most:.1e} away from the model's: please report it")
+    return f"its logits are at most {most:.0e} away from the model's"
+
+
+def write_litert(model, folder, reading, length):
+    """model.tflite in float32, and model_int8.tflite, whose weights are int8: of one text of so many tokens."""
+    import tensorflow as tf
+
+    inputs, lines = some_inputs(model, 1, length), []
+    wanted = np.asarray(model(inputs, training=False))
+    with tempfile.TemporaryDirectory() as work:
+        write_saved_model(model, work, reading, 1, length)
+        for name, optimizations in (("model.tflite", []), ("model_int8.tflite", [tf.lite.Optimize.DEFAULT])):
+            converter = tf.lite.TFLiteConverter.from_saved_model(work)
+            converter.optimizations = optimizations
+            (folder / name).write_bytes(converter.convert())
+            said = litert_runner(folder / name)(**inputs)["logits"]
+            most = float(np.abs(said - wanted).max())
+            size = (folder / name).stat().st_size / 1e6
+            distance = f"a logit is {most:.2f} away from the model's" if optimizations else close(most)
+            lines.append(f"{folder / name}: {size:.1f} MB, one text of {length} tokens; {distance}")
+    return lines
+
+
+def litert_runner(path):
+    """The signature of a .tflite file as a function, by ai-edge-litert where it is installed, else by TensorFlow."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        from tensorflow.lite import Interpreter
+    return Interpreter(str(path)).get_signature_runner()
