@@ -19,6 +19,8 @@ from tfbert.inference.exporting import KINDS, export
 class ExportSettings:
     """Write the model that train.py saved in a form that other programs run."""
 
+    EXAMPLES = ("python export.py --to saved_model", "python export.py --to litert --model_dir mine --length 128")
+
     to: str = option(
         "saved_model",
         "saved_model for TensorFlow and TensorFlow Serving, litert for phones, onnx for ONNX Runtime, pytorch for "

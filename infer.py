@@ -10,12 +10,13 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy multiplies nothing here; its threads take 40 ms to start
 
+import contextlib
 import select
 import stat
 import sys
 from dataclasses import dataclass
 
-from tfbert.common.console import note
+from tfbert.common.console import note, say
 from tfbert.common.errors import UserError, run
 from tfbert.common.files import write_text
 from tfbert.common.settings import option, parse
@@ -23,16 +24,25 @@ from tfbert.common.text import is_utf8
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.explaining import explanation
+from tfbert.inference.labelled import labelled_file
 from tfbert.inference.predicting import Predictor
 from tfbert.inference.showing import page_of, show_json, show_line, show_whole
 
 CHUNK, SIGNS = 1024, 10**7  # texts in memory at a time, and what they have of signs, about
+BARE = 4  # words without blanks, from which on a text was probably not quoted
+STRANGE = 0.3  # of a text's pieces, unknown to the model
 PATIENCE = 10  # seconds until a silent pipe is no input
 
 
 @dataclass
 class InferSettings:
     """Label text with the model that train.py saved. Without any text: an example."""
+
+    EXAMPLES = (
+        'python infer.py "One review." "Another one."',
+        "python infer.py --model_dir mine --file reviews.csv --text_column review --json",
+        'python infer.py --explain "The plot is dull, the music is not."',
+    )
 
     model_dir: str = option("output", "the folder that train.py wrote")
     file: str | None = option(
@@ -50,6 +60,9 @@ class InferSettings:
     quantize: bool = option(False, "compute in int8: faster, a little less exact")
     explain: bool = option(False, "show which words speak for the label, and which against it, in log-odds")
     html: str | None = option(None, "the same as a page, with the words in colours, in this file")
+    output: str | None = option(
+        None, "a .csv, .tsv or .jsonl file: what --file has, with the columns label and probability"
+    )
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
 
@@ -67,31 +80,38 @@ def main(argv=None):
     explains = settings.explain or settings.html
     show = show_json if settings.json else show_line if several and not explains else show_whole
     labelled = 0
-    for chunk in chunks_of(rows):
-        while notes:
-            note(notes.pop(0))
-        places, texts = zip(*chunk)
-        token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
-        troubles = [predictor.trouble_with(parts, ids) for parts, ids in zip(texts, token_ids)]
-        for place, parts, trouble, length in zip(places, texts, troubles, lengths):
-            if trouble and not several:
-                raise UserError(f"{place} {trouble}")
-            tell(place, parts, trouble, length, predictor.encoder)
-        results = predictor.label(token_ids, settings.batch_size, starts)
-        for parts, trouble, result in zip(texts, troubles, results):
-            if explains and not trouble:
-                result["explanation"] = explanation(predictor, parts, result)
-                explained.append((parts, result))
-            show(parts, dict.fromkeys(result) if trouble else result, predictor.multi_label)
-        labelled += len(chunk)
+    with labelled_file(settings.output) if settings.output else contextlib.nullcontext() as add:
+        for chunk in chunks_of(rows):
+            while notes:
+                note(notes.pop(0))
+            places, texts, found = zip(*chunk)
+            token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
+            troubles = [predictor.trouble_with(parts, ids) for parts, ids in zip(texts, token_ids)]
+            for place, parts, trouble, ids, length in zip(places, texts, troubles, token_ids, lengths):
+                if trouble and not several:
+                    raise UserError(f"{place} {trouble}")
+                tell(place, parts, trouble, ids, length, predictor.encoder)
+            results = predictor.label(token_ids, settings.batch_size, starts)
+            for row, parts, trouble, result in zip(found, texts, troubles, results):
+                if explains and not trouble:
+                    result["explanation"] = explanation(predictor, parts, result)
+                    explained.append((parts, result))
+                result = dict.fromkeys(result) if trouble else result
+                if add:
+                    add(row, parts, result)
+                else:
+                    show(parts, result, predictor.multi_label)
+            labelled += len(chunk)
     if not labelled:
         note("there are no texts")
+    if settings.output:
+        say("Labelled", f"{labelled:,} texts: {settings.output}")
     if settings.html:
         write_text(settings.html, page_of(explained))
 
 
 def chunks_of(rows):
-    """Yields lists of at most CHUNK (place, texts); those before a row that cannot be read come before its error."""
+    """Yields lists of at most CHUNK (place, texts, row); those before an unreadable row come before its error."""
     chunk, signs = [], 0
     try:
         for row in rows:
@@ -109,7 +129,7 @@ def chunks_of(rows):
 
 
 def choose_input(texts, settings, predictor, notes):
-    """The (place, texts) to label, one text each or two, and whether they may be many. notes: takes what is guessed."""
+    """The (place, texts, row)s to label, one text each or two, and whether they may be many. notes: takes guesses."""
     pair, parts = predictor.pair, 2 if predictor.pair else 1
     if "-" in texts and len(texts) > 1:
         raise UserError("- is standard input: give it alone, without other texts")
@@ -125,9 +145,14 @@ def choose_input(texts, settings, predictor, notes):
             raise UserError(f"text {number} is not UTF-8 text")
     if pair and (not texts or len(texts) % 2):
         raise UserError("this model labels pairs of texts: give two arguments for each")
+    for text in texts:
+        if len(text) < 256 and os.path.isfile(text):
+            raise UserError(f"{text} is a file: did you mean --file {text}?")
+    if len(texts) >= BARE and not any(" " in text for text in texts):
+        note(f"{len(texts)} texts of one word each: quotation marks hold a text together")
     texts = texts or [predictor.example]
     groups = [tuple(texts[start : start + parts]) for start in range(0, len(texts), parts)]
-    return ((f"text {number}", group) for number, group in enumerate(groups, 1)), len(groups) > 1
+    return ((f"text {number}", group, {}) for number, group in enumerate(groups, 1)), len(groups) > 1
 
 
 def something_is_piped(settings):
@@ -161,10 +186,12 @@ def waits_for(seconds):
     return comes_within(seconds)
 
 
-def tell(place, texts, trouble, length, encoder):
-    """Says which of many texts gets no label, and which long one is not read whole."""
+def tell(place, texts, trouble, ids, length, encoder):
+    """Says which of many texts gets no label, which the model hardly knows, and which long one is not read whole."""
     if trouble:
         note(f"{place} {trouble}: no label")
+    elif (unknown := ids.count(encoder.unknown) / len(ids)) > STRANGE:
+        note(f"{place}: {unknown:.0%} of its pieces are unknown to the model: a language that it has not learnt?")
     elif length > encoder.max_seq_length and not encoder.whole:
         cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
         note(f"{place} has {length:,} tokens; the model reads {cut}")

@@ -26,6 +26,8 @@ SHOWN = ("metric", "accuracy", "accuracy_low", "accuracy_high", "f1", "f1_macro"
 class ServeSettings:
     """Put the model that train.py saved behind an address: a page, and an API."""
 
+    EXAMPLES = ("python serve.py", "python serve.py --model_dir mine --port 8001 --quantize")
+
     model_dir: str = option("output", "the folder that train.py wrote")
     host: str = option("127.0.0.1", "0.0.0.0 for all who can reach this machine")
     port: int = option(8000, "of the address", at_least=1, at_most=65535)

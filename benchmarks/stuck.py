@@ -32,7 +32,7 @@ from keras import ops
 from tfbert.common.files import write_json, write_text
 from tfbert.data.batches import Examples, TrainBatches, pad
 from tfbert.data.sources import find_dataset
-from tfbert.data.splits import load_splits
+from tfbert.data.splits import load_splits, read_parts
 from tfbert.data.tasks import find_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.model import configs, scratch
@@ -197,7 +197,7 @@ def main():
     parser.add_argument("--only", nargs="+", default=[setup.name for setup in SETUPS])
     arguments = parser.parse_args()
     task, settings = find_task("cola"), TrainSettings(data_dir=arguments.data_dir, validation_samples=2)
-    splits = load_splits(task, find_dataset(task, settings), settings)
+    splits = load_splits(task, read_parts(task, find_dataset(task, settings), settings), settings)
     path = RESULTS / "stuck.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     with tempfile.TemporaryDirectory() as folder:

@@ -64,7 +64,7 @@ def test_litert_labels_as_the_model_does(trained, tmp_path):
 
 
 def test_onnx_and_pytorch_are_laid_out_with_what_they_need(trained, tmp_path):
-    exported(trained, tmp_path, "--to", "onnx")
+    exported(shutil.copytree(trained, tmp_path / "model"), tmp_path, "--to", "onnx")
     exported(trained, tmp_path, "--to", "pytorch")
     there = {path.name for path in (tmp_path / "onnx").iterdir()}
     assert {"model.onnx", "model_quantized.onnx", "labels.txt", "reading.json", "tokenizer.json"} <= there

@@ -205,7 +205,7 @@ def test_a_stream_gives_its_lines_as_they_come():
     reading, writing = os.pipe()
     lines = read_lines(open(reading, "rb"), "standard input")
     threading.Timer(0.1, os.write, (writing, b"a good film\na dull")).start()
-    assert next(lines) == ("standard input, line 1", ("a good film",))
+    assert next(lines) == ("standard input, line 1", ("a good film",), {})
     os.close(writing)
 
 
@@ -213,7 +213,7 @@ def test_texts_are_read_as_for_training(tmp_path):
     path, notes = tmp_path / "a.tsv", []
     path.write_text(melting("\t"))
     texts = list(read_texts(path, "text", notes=notes))
-    assert len(texts) == 12 and texts[3] == (f"{path}, line 5", ('film 3"',)) and "each line is a row" in notes[0]
+    assert len(texts) == 12 and texts[3][:2] == (f"{path}, line 5", ('film 3"',)) and "each line is a row" in notes[0]
 
 
 @pytest.mark.parametrize("names", [{"0": "bad", "1": "good"}, 7, ["bad", 1], None])

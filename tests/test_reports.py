@@ -9,6 +9,7 @@ import pytest
 
 from tfbert.report import fonts, plots
 from tfbert.report.confusions import confused_pairs, never_predicted, shown_labels
+from tfbert.report.figures import still_learning
 from tfbert.report.training_report import what_for_what
 from tfbert.report.wording import comparison, doubts, headline
 
@@ -133,7 +134,7 @@ def test_usual_names_ask_no_other_font(monkeypatch, font_settings):
 
 
 def figures(model, baseline, majority, metric="accuracy"):
-    ends = {f"{metric}_low": 0.0, f"{metric}_high": 1.0, "accuracy": model}
+    ends = {f"{metric}_low": model - 0.04, f"{metric}_high": model + 0.04, "accuracy": model}
     return ends | {"metric": metric, metric: model, f"baseline_{metric}": baseline, f"majority_{metric}": majority,
                    "baseline": "TF-IDF of words", "n_test": 50, "seeds": [{"seed": 1}],
                    "per_class": {"a": {"support": 25}, "b": {"support": 25}}}  # fmt: skip
@@ -150,6 +151,18 @@ def test_a_gain_over_a_baseline_that_failed_is_not_praised():
     assert doubts(failed) == [
         "TF-IDF of words does no better than the most frequent label: a gain over it says nothing"
     ]
+
+
+def test_a_bad_result_comes_with_what_to_try():
+    (worse,) = doubts(figures(0.7, 0.8, 0.5))
+    assert "with logistic regression does better: try --method features" in worse
+    (early,) = doubts(figures(0.9, 0.8, 0.5) | {"still_learning": True})
+    assert "try more --num_train_epochs" in early
+    (few,) = doubts(figures(0.9, 0.8, 0.5) | {"accuracy_low": 0.78})
+    assert few == "50 test texts are too few to tell: the accuracy of others may be anything from 78% to 94%"
+    losses = [{"validation_loss": loss} for loss in (0.9, 0.7, 0.6)]
+    assert still_learning(losses) and not still_learning([*losses, {"validation_loss": 0.58}, {"loss": 0.1}])
+    assert not still_learning(losses[:2])
 
 
 @pytest.mark.parametrize("rare, told", [(5, True), (15, False)])

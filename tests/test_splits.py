@@ -6,7 +6,7 @@ import pytest
 from tfbert.common.errors import UserError
 from tfbert.data.batches import Examples
 from tfbert.data.sources import find_dataset
-from tfbert.data.splits import load_splits, load_texts
+from tfbert.data.splits import load_splits, load_texts, read_parts
 from tfbert.data.tasks import TASKS, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.training.settings import PretrainSettings, TrainSettings
@@ -32,7 +32,7 @@ def topics(count, first=0):
 def load(**changes):
     settings = TrainSettings(**changes)
     task = chosen_task(settings)
-    return load_splits(task, find_dataset(task, settings), settings)
+    return load_splits(task, read_parts(task, find_dataset(task, settings), settings), settings)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])

@@ -4,7 +4,7 @@ from datasets import Dataset
 
 from tfbert.common.errors import UserError
 from tfbert.data.sources import Source
-from tfbert.data.splits import drawn_order, load_splits
+from tfbert.data.splits import drawn_order, load_splits, read_parts
 from tfbert.data.tasks import find_task
 from tfbert.training.settings import TrainSettings
 
@@ -17,7 +17,8 @@ def load(folder, train=GOOD, test=GOOD, **changes):
     for name, content in (("train.csv", train), ("test.csv", test)):
         if content is not None:
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_splits(IMDB, Source(str(folder), "mine", "mine"), TrainSettings(**changes))
+    settings = TrainSettings(**changes)
+    return load_splits(IMDB, read_parts(IMDB, Source(str(folder), "mine", "mine"), settings), settings)
 
 
 def test_train_and_validation_do_not_overlap(tmp_path):

@@ -13,7 +13,8 @@ def test_the_code_blocks_run_one_after_the_other(monkeypatch):
 
 
 def test_the_files_that_are_pointed_at_exist():
-    for page in ("theory_notes.md", "README.md", "benchmarks/README.md", "benchmarks/RECIPES.md"):
+    pages = ["theory_notes.md", "README.md", "CONTRIBUTING.md", "benchmarks/README.md", "benchmarks/RECIPES.md"]
+    for page in [*pages, *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]:
         text = (ROOT / page).read_text()
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             if "://" not in target:

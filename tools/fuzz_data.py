@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tfbert.common.errors import UserError
 from tfbert.data.reading import TABLES, read_texts
 from tfbert.data.sources import find_dataset
-from tfbert.data.splits import load_splits
+from tfbert.data.splits import load_splits, read_parts
 from tfbert.data.tasks import chosen_task
 from tfbert.training.settings import TrainSettings
 
@@ -140,7 +140,7 @@ def outcome(path, settings):
         return "read"
     settings = TrainSettings(train_file=path, validation_samples=2, **settings)
     task = chosen_task(settings)
-    splits = load_splits(task, find_dataset(task, settings), settings)
+    splits = load_splits(task, read_parts(task, find_dataset(task, settings), settings), settings)
     assert splits.test["text"] and all(isinstance(text, str) for text in splits.train["text"])
     return "read"
 

@@ -124,13 +124,13 @@ def fetch_mpnet(scratch):
 def tokenized(scratch, minilm, mpnet):
     """The project's own splits as an .npz: ids of MiniLM's vocabulary, uint16, and a table from these to mpnet's."""
     from tfbert.data.sources import find_dataset
-    from tfbert.data.splits import load_splits
+    from tfbert.data.splits import load_splits, read_parts
     from tfbert.data.tasks import find_task
     from tfbert.data.tokenizing import TextEncoder
     from tfbert.training.settings import TrainSettings
 
     settings, task = TrainSettings(max_seq_length=TOKENS), find_task("imdb")
-    splits = load_splits(task, find_dataset(task, settings), settings)
+    splits = load_splits(task, read_parts(task, find_dataset(task, settings), settings), settings)
     arrays, table = {}, np.zeros(2**16, np.uint16)
     for name in ("train", "validation", "test"):
         part = getattr(splits, name)
@@ -150,12 +150,12 @@ def tokenized(scratch, minilm, mpnet):
 def texts(scratch, encoders, own):
     """What train.py itself wants: IMDb's two splits, the encoders' tokenizers, and one's own data, if any."""
     from tfbert.data.sources import POOLING_FILES, find_dataset
-    from tfbert.data.splits import load_splits
+    from tfbert.data.splits import load_splits, read_parts
     from tfbert.data.tasks import find_task
     from tfbert.training.settings import TrainSettings
 
     task, settings = find_task("imdb"), TrainSettings(max_seq_length=TOKENS)
-    splits = load_splits(task, find_dataset(task, settings), settings)
+    splits = load_splits(task, read_parts(task, find_dataset(task, settings), settings), settings)
     with zipfile.ZipFile(scratch / "texts.zip", "w") as archive:
         for name, parts in {"train": (splits.train, splits.validation), "test": (splits.test,)}.items():
             concatenate_datasets(parts).to_parquet(scratch / "texts.parquet")

@@ -18,6 +18,28 @@ from pathlib import Path
 from tfbert.common.errors import UserError, nearest
 from tfbert.common.text import is_utf8
 
+MEANT = {
+    "lr": "learning_rate", "epochs": "num_train_epochs", "num_epochs": "num_train_epochs",
+    "batch_size": "per_device_train_batch_size", "train_batch_size": "per_device_train_batch_size",
+    "eval_batch_size": "per_device_eval_batch_size", "max_length": "max_seq_length", "max_len": "max_seq_length",
+    "model": "model_name_or_path", "model_name": "model_name_or_path", "dataset": "dataset_name", "data": "train_file",
+    "train": "train_file", "test": "test_file", "text": "text_column", "label": "label_column", "task": "task_name",
+    "output": "output_dir", "overwrite": "overwrite_output_dir", "resume": "resume_from_checkpoint",
+    "fp16": "precision", "bf16": "precision", "warmup": "warmup_ratio", "dropout": "hidden_dropout",
+    "patience": "early_stopping_patience", "columns": "text_column", "time": "minutes", "input": "file",
+    "input_file": "file",
+}  # fmt: skip  # what other programs call a setting, and what it is here
+
+
+def meant(name, known):
+    """The end of a message: which of the known settings a name stands for, or is nearest to, or nothing."""
+    plain = name.lstrip("-").replace("-", "_")
+    dashes = "--" * name.startswith("-")
+    if MEANT.get(plain) in known:
+        return f"; did you mean {dashes}{MEANT[plain]}?"
+    close = nearest(plain, known)
+    return close.replace("did you mean ", f"did you mean {dashes}")
+
 
 def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None, blank=False,
            group=None):  # fmt: skip
@@ -43,7 +65,11 @@ def parse(settings_class, argv, positional=None):
     `positional`, where given, is the (name, help) of free arguments instead: then returns (settings, arguments).
     """
     usage = f"%(prog)s [{f'{positional[0]} ...' if positional else 'settings file'}] [--name value ...]"
-    parser = Parser(usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter)
+    examples = getattr(settings_class, "EXAMPLES", ())
+    parser = Parser(
+        usage=usage, description=settings_class.__doc__, allow_abbrev=False, formatter_class=HelpFormatter,
+        epilog="\n  ".join(["examples:", *examples]) if examples else None,
+    )  # fmt: skip
     parser.takes_texts = bool(positional)
     if positional:
         parser.add_argument(positional[0], nargs="*", help=positional[1])
@@ -91,7 +117,10 @@ def command_of(script, argv=None):
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """One spelling of each flag in --help."""
+    """One spelling of each flag in --help, and the examples line by line."""
+
+    def _fill_text(self, text, width, indent):
+        return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
 
     def _format_action_invocation(self, action):
         if not action.option_strings or action.option_strings[0] == "-h":
@@ -107,8 +136,8 @@ class Parser(argparse.ArgumentParser):
         unknown = "unrecognized arguments: "
         if message.startswith(unknown):
             message = message.removeprefix(unknown).split(" ")[0].split("=")[0]
-            known = [name for action in self._actions for name in action.option_strings if "-" not in name[2:]]
-            message = f"unknown argument {message}" + nearest(message.replace("-", "_").replace("__", "--"), known)
+            known = [action.dest for action in self._actions if action.option_strings]
+            message = f"unknown argument {message}" + meant(message, known)
             message += "; a text that begins with - stands after --" * self.takes_texts
         raise UserError(message + "; see --help")
 
@@ -142,7 +171,7 @@ def read_file(path, settings_class):
         raise UserError(f"{path} gives a setting twice, with - and with _")
     for name in values:
         if name not in known:
-            raise UserError(f"{path}: unknown setting {name}{nearest(name, known)}")
+            raise UserError(f"{path}: unknown setting {name}{meant(name, known)}")
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -14,7 +14,8 @@ TABLES = (*DELIMITED, ".jsonl", ".json", ".parquet")
 
 
 def read_texts(path, text_column, pair_column=None, quoting="auto", notes=None):
-    """Yields (place, texts) of every row of --file: one text, or two; a tab parts the two of a line of .txt.
+    """Yields (place, texts, row) of every row of --file: one text, or two, and all that stands there, {column:
+    value}; {} for .txt, in which a tab parts the two of a line.
 
     quoting: as --quoting; notes: a list that takes what was guessed. Raises UserError where the file is missing, cannot
     be read, or has no such column.
@@ -26,11 +27,11 @@ def read_texts(path, text_column, pair_column=None, quoting="auto", notes=None):
         return
     flags = ("--text_column", "--text_pair_column")
     for place, row in read_rows(path, "--file", columns, quoting, notes, (".txt", *TABLES)):
-        yield place, tuple(text_in(row, column, place, flag) for column, flag in zip(columns, flags))
+        yield place, tuple(text_in(row, column, place, flag) for column, flag in zip(columns, flags)), row
 
 
 def read_lines(file, name, parts=1, notes=None):
-    """Yields (place, texts) of the lines of a binary file, empty texts for a blank one. parts: texts in a line."""
+    """Yields (place, texts, {}) of the lines of a binary file, empty texts for a blank one. parts: texts in a line."""
     for place, line in decoded(file, name, [] if notes is None else notes):
         line = line.rstrip("\r\n")
         texts = tuple(line.split("\t")) if parts > 1 and line.strip() else (line,) * parts
@@ -38,7 +39,7 @@ def read_lines(file, name, parts=1, notes=None):
             raise UserError(f"{place}: this model labels pairs of texts: two, with a tab between them")
         for text in texts:
             check_size(text, place)
-        yield place, texts
+        yield place, texts, {}
 
 
 def value_in(row, column, place, flag=None):

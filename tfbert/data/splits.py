@@ -36,12 +36,21 @@ class Splits:
         return MULTI_LABEL if np.ndim(self.train[0]["label"]) else SINGLE_LABEL
 
 
-def load_splits(task, source, settings):
-    """The Splits of a task from `source`; validation is held out of train unless there is a file of it.
+@dataclass
+class Parts:
+    """What a task's source has, read and checked, as `datasets.Dataset`s with the columns of Splits."""
 
-    A sample depends on its texts and the seed alone, not on the order of the rows: the same texts are drawn whichever
-    source they come from. settings: those called *_samples and *_file, and the seed. Raises UserError where splits,
-    columns or labels do not fit.
+    train: object
+    test: object  # None where a part of train has to do
+    held_out: object  # None without --validation_file
+    label_names: list[str]
+    notes: list[str]
+
+
+def read_parts(task, source, settings):
+    """The Parts of a task from `source`. Raises UserError where splits, columns or labels do not fit.
+
+    settings: those called *_file, and of how files are read.
     """
     notes = []
     data = read_splits(task, source, settings, notes)
@@ -62,15 +71,24 @@ def load_splits(task, source, settings):
         if has_lists(part) != has_lists(parts["train"]):
             raise UserError(f"{origins[name]} and {origins['train']}: in one labels are lists, in the other not")
     parts = {name: numbered(part, label_names, task, origins[name]) for name, part in parts.items()}
-    train = parts["train"]
-    check_labels(train, label_names, origins["train"])
-    if test_name:
-        test = parts[test_name]
-        check_labels(test, label_names, origins[test_name])
-    else:
+    for name in wanted:
+        check_labels(parts[name], label_names, origins[name])
+    return Parts(parts["train"], parts.get(test_name), parts.get("held out"), label_names, notes)
+
+
+def load_splits(task, parts, settings):
+    """The Splits of a task's Parts; validation is held out of train unless there is a file of it.
+
+    A sample depends on its texts and the seed alone, not on the order of the rows: the same texts are drawn whichever
+    source they come from. settings: those called *_samples and *_file, and the seed. Raises UserError where too little
+    is left.
+    """
+    train, test, label_names, notes = parts.train, parts.test, parts.label_names, list(parts.notes)
+    test_is_drawn = test is None
+    if test_is_drawn:
         notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
         test, train = without_test_split(train, task, settings)
-    train, held_out = hold_out(train, settings, parts.get("held out"))
+    train, held_out = hold_out(train, settings, parts.held_out)
     test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
     check_labels(train, label_names, "the texts drawn by --seed to train on")
     check_labels(test, label_names, "the texts drawn by --seed to test on")
@@ -80,7 +98,7 @@ def load_splits(task, source, settings):
         notes.append(f"{shared:,} groups of {task.group_column} stand in train and in --test_file")
     found = repeats(list(keys_of(train)), train["label"][:], list(keys_of(test)))
     notes += found.in_words(task.unit)
-    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found, test_is_drawn=not test_name)
+    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found, test_is_drawn)
 
 
 def name_of_test(task, data, settings):

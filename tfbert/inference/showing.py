@@ -9,6 +9,8 @@ import sys
 from tfbert.common.text import printable
 
 FAINT = 0.15  # of the strongest word's score, below which a word is not shown to matter
+LONG = 1000  # signs of a text that are shown
+NEAR = 0.6  # of the likeliest label's probability: another one that has it may be right as well
 NAMED = 5  # words for a label, and as many against it
 BLUES, ORANGES = (153, 75, 33), (223, 214, 208)  # of a terminal, from weak to strong
 PAGE = """<!DOCTYPE html>
@@ -35,7 +37,7 @@ far, in log-odds.</p>
 def show_whole(texts, result, multi_label):
     """A text, its label, and, where they are there, the words that carry it."""
     reasons = result.get("explanation") or []
-    shown = [printable(text) for text in texts]
+    shown = [printable(text if len(text) <= LONG else f"{text[:LONG]} ... ({len(text):,} signs)") for text in texts]
     if reasons and in_colours():
         shown = [marked(text, of_part(reasons[0], part), printable, in_colour) for part, text in enumerate(texts)]
     for name, text in zip(("Text:", "and:"), shown):
@@ -46,13 +48,20 @@ def show_whole(texts, result, multi_label):
         for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
             print(f"        {value:6.1%} {printable(name)}")
     else:
-        print(f"Label:  {label} ({result['probability']:.1%})")
+        print(f"Label:  {label} ({result['probability']:.1%}){close_ones(result)}")
     for each in reasons:
         name = f" {printable(each['label'])}" if multi_label else ""
         print(f"For{name}:".ljust(7), named(each["words"], 1))
         print(f"Against{name}:", named(each["words"], -1))
     if reasons:
         print()
+
+
+def close_ones(result):
+    """What else a text may be, where that is nearly as likely."""
+    first, *others = sorted(result["probabilities"].items(), key=lambda item: -item[1])
+    near = [f"{printable(name)} {value:.1%}" for name, value in others[:3] if value > NEAR * first[1]]
+    return f", unsure: {', '.join(near)}" if near else ""
 
 
 def show_line(texts, result, multi_label):

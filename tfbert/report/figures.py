@@ -4,6 +4,8 @@ from tfbert.data.splits import keys_of
 from tfbert.report.baselines import baselines
 from tfbert.report.metrics import accuracy_by_length, decided, evaluate, evaluate_several
 
+FAST = 0.1  # of a loss, within a fifth of a run: it has not settled
+
 
 def scores_on_test(job, logits):
     """All scores of the saved model, a dict. logits: of job.test, float (N, L), without temperature."""
@@ -44,5 +46,15 @@ def facts(job, run):
         "device": job.device.description,
         "precision": job.device.precision,
         "settings": vars(settings),
+        "still_learning": still_learning(run.history),
         "metric": job.metric,
     }
+
+
+def still_learning(history):
+    """Whether the loss on held-out texts fell by more than FAST between the last two validations of a run.
+
+    history: rows of history.csv.
+    """
+    losses = [row["validation_loss"] for row in history if "validation_loss" in row]
+    return len(losses) > 2 and losses[-1] < (1 - FAST) * losses[-2]

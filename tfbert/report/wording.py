@@ -2,6 +2,7 @@
 
 from tfbert.report.metrics import METRICS, mean_and_deviation
 
+VAGUE = 0.1  # width of an interval of accuracy
 UNBALANCED = 4  # times as many texts as the rarest label has
 
 
@@ -67,6 +68,17 @@ def doubts(metrics):
     if metrics[metric] <= metrics[f"majority_{metric}"]:
         found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try more texts, "
                      "more --num_train_epochs, another --learning_rate or another encoder")  # fmt: skip
+    elif metrics[metric] < metrics[f"baseline_{metric}"] and not baseline_failed(metrics):
+        remedy = "--method features --pooling mean, more --num_train_epochs"
+        if metrics.get("settings", {}).get("method") == "features":
+            remedy = "--pooling mean, fine-tuning (without --method features)"
+        found.append(f"{metrics['baseline']} with logistic regression does better: try {remedy}, or an encoder for "
+                     "these texts (--model_name_or_path)")  # fmt: skip
+    if metrics.get("still_learning"):
+        found.append("the loss on held-out texts still fell fast when the run ended: try more --num_train_epochs")
+    if metric == "accuracy" and metrics["accuracy_high"] - metrics["accuracy_low"] > VAGUE:
+        found.append(f"{metrics['n_test']:,} test texts are too few to tell: the accuracy of others may be anything "
+                     f"from {metrics['accuracy_low']:.0%} to {metrics['accuracy_high']:.0%}")  # fmt: skip
     if baseline_failed(metrics):
         found.append(f"{metrics['baseline']} does no better than the most frequent label: a gain over it says nothing")
     return found

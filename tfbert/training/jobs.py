@@ -17,7 +17,7 @@ from tfbert.common.timing import Stopwatch
 from tfbert.data.batches import Examples, TrainBatches
 from tfbert.data.labels import balanced_weights, shares_of_labels
 from tfbert.data.sources import find_dataset, find_encoder
-from tfbert.data.splits import keys_of, load_splits
+from tfbert.data.splits import keys_of, load_splits, read_parts
 from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.data.vocabulary import known_in_words, unknown_share
@@ -155,6 +155,7 @@ def new_job(settings, argv, stack):
         check_places(settings)
     with stopwatch("finding model and data"):
         data = find_dataset(task, settings)
+        parts = read_parts(task, data, settings)  # what is wrong with them shows before anything else takes its time
         encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path)
         config = configs.read_encoder_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
         pretraining = read_pretraining(encoder.folder) if encoder else None
@@ -167,7 +168,7 @@ def new_job(settings, argv, stack):
     say("Device", device.in_words)
     say("Data", data.description)
     with stopwatch("tokenizing"):
-        splits = load_splits(task, data, settings)
+        splits = load_splits(task, parts, settings)
         if pretraining and splits.test_is_drawn and pretraining["dataset"] == data.name:
             if pretraining["seed"] != settings.seed:
                 splits.notes.append(

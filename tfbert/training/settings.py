@@ -124,6 +124,12 @@ class TrainSettings(RunSettings):
                "class_weights", "adversarial", "average_seeds", "head", "teacher", "unsupervised",
                "unlabelled_file")  # fmt: skip
 
+    EXAMPLES = (
+        "python train.py",
+        "python train.py --train_file mine.csv --text_column review --label_column stars --output_dir mine",
+        "python train.py --task_name emotions --minutes 10 --overwrite_output_dir",
+    )
+
     from_scratch: str | None = what(
         None,
         "a new BERT and its vocabulary, from the task's texts alone; without a value: small",
