@@ -55,7 +55,7 @@ def micro_f1(hits, claims):
     return 2 * hits / np.maximum(claims, 1)
 
 
-WIDTH = 0.2  # of the prior on the log of a temperature
+WIDTH = 0.4  # of the prior on the log of a temperature
 
 
 def fit_temperature(logits, labels, width=WIDTH):
