@@ -7,7 +7,7 @@ from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.data.tokenizing import TRUNCATIONS
 from tfbert.data.windows import LONG_TEXTS
 from tfbert.model.config_files import read_config
-from tfbert.model.weight_names import CLASSES
+from tfbert.model.weight_names import CLASSES, ROBERTAS
 
 
 @dataclass
@@ -73,7 +73,7 @@ CONFIG_NAMES = {
 # model_type -> what transformers takes where config.json is silent, and what its classes do whatever it says
 DEFAULTS = {
     "distilbert": {"classifier_dropout": 0.2},
-    "roberta": {"vocab_size": 50265, "pad_token_id": 1},
+    **dict.fromkeys(ROBERTAS, {"vocab_size": 50265, "pad_token_id": 1}),
     "electra": {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024, "embedding_size": 128},
     "mpnet": {"vocab_size": 30527, "pad_token_id": 1, "relative_attention_num_buckets": 32},
     "albert": {"vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_attention_heads": 64,
@@ -83,7 +83,7 @@ DEFAULTS = {
 CONSTANTS = {
     "bert": {"embedding_size": None},
     "distilbert": {"embedding_size": None, "pooler_act": "relu", "type_vocab_size": 0, "layer_norm_eps": 1e-12},
-    "roberta": {"embedding_size": None, "dropout_before_pooler": True},
+    **dict.fromkeys(ROBERTAS, {"embedding_size": None, "dropout_before_pooler": True}),
     "electra": {"pooler_act": "gelu", "dropout_before_pooler": True},
     "mpnet": {"embedding_size": None, "position_offset": 2, "dropout_before_pooler": True, "type_vocab_size": 0},
     "albert": {"share_layers": True},
@@ -126,7 +126,7 @@ def model_config(config, source="config.json"):
             values[name] = float(value)
     values["id2label"] = labels_of(values.pop("id2label", None), config, source)
     values |= CONSTANTS[kind]
-    if kind == "roberta":
+    if kind in ROBERTAS:
         values["position_offset"] = values["pad_token_id"] + 1
     if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = None

@@ -7,7 +7,9 @@ TensorFlow's files, and bert/encoder/layer_0/output/dense/kernel in a checkpoint
 import re
 
 CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
-           "albert": "Albert"}  # fmt: skip  # model_type -> the start of transformers' class names
+           "albert": "Albert", "xlm-roberta": "XLMRoberta",
+           "camembert": "Camembert"}  # fmt: skip  # model_type -> the start of transformers' class names
+ROBERTAS = ("roberta", "xlm-roberta", "camembert")  # the same but for their names
 
 
 def tensorflow_path(name):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfbert.common.errors import UserError
+from tfbert.model.weight_names import ROBERTAS
 
 EMBEDDINGS = {
     "word": "embeddings.word_embeddings",
@@ -98,6 +99,7 @@ LAYOUTS = {
         classifier="classifier",
     ),
 }
+LAYOUTS |= dict.fromkeys(ROBERTAS, LAYOUTS["roberta"])
 # in checkpoints of the encoder's pre-training or of another task, and of no use to the model at hand
 LEFT_ASIDE = (
     r"^(cls\.|vocab_|mlm___|nsp___|lm_head\.|predictions\.|sop_classifier|discriminator_|generator_|qa_outputs|"
