@@ -78,7 +78,17 @@ def test_parts_are_sentences_then_words():
 
 @pytest.mark.parametrize("name", ["tiny_bert", "tiny_roberta", "tiny_albert", "tiny_xlm_roberta"])
 @pytest.mark.parametrize(
-    "text", ["The film, really: very good!", "  Ünïcode   naïve ", "a" * 300, "狗 is a dog", "🙂 ok", "电影很好看", "ดี ดี", "جي film"]
+    "text",
+    [
+        "The film, really: very good!",
+        "  Ünïcode   naïve ",
+        "a" * 300,
+        "狗 is a dog",
+        "🙂 ok",
+        "电影很好看",
+        "ดี ดี",
+        "جي film",
+    ],
 )
 def test_words_have_their_places_in_the_text(name, text):
     encoder = TextEncoder.from_folder(FIXTURES / name, 64)

@@ -42,6 +42,24 @@ def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
     ]
 
 
+def surest_right(logits, test, label_names, thresholds=0.5, count=3):
+    """The right answers with the highest confidence, of different labels first, as worst_mistakes without the text."""
+    names, labels = np.array(label_names), test.labels
+    if labels.ndim == 2:
+        probabilities, predicted = sigmoid(logits), decided(logits, True, thresholds)
+        confidence = np.where(predicted, probabilities, 1 - probabilities).min(axis=1)
+        right = (predicted == labels).all(axis=1) & labels.any(axis=1)
+        said = [", ".join(names[row.astype(bool)]) for row in labels]
+    else:
+        confidence, right = confidences(softmax(logits), labels)
+        said = names[labels]
+    rows = [row for row in np.argsort(-confidence, kind="stable") if right[row]]
+    firsts = [next(row for row in rows if said[row] == label) for label in dict.fromkeys(said[row] for row in rows)]
+    rows = list(dict.fromkeys([*firsts, *rows]))[:count]
+    return [{"row": int(row), "label": str(said[row]), "predicted": str(said[row]),
+             "confidence": float(confidence[row])} for row in rows]  # fmt: skip
+
+
 def table_of_mistakes(rows, excerpt_words, reasons):
     """What worst_mistakes gives, in Markdown. reasons: a function from the number of a test text to its texts, one or
     two, and the words that carry its label, as inference/explaining.py gives them.
@@ -49,7 +67,7 @@ def table_of_mistakes(rows, excerpt_words, reasons):
     if not rows:
         return ["None: every text was labelled right."]
     head = ["label", "predicted", "confidence", "tokens"]
-    cells = [[row["label"], row["predicted"], f"{row['confidence']:.4f}", f"{row['tokens']:,}"] for row in rows]
+    cells = [[row["label"], row["predicted"], f"{row['confidence']:.1%}", f"{row['tokens']:,}"] for row in rows]
     if not excerpt_words:
         return [*table(head, cells), "", "The texts are left out (`--excerpt_words 0`)."]
     cells = [[*each, what_mattered(*reasons(row["row"]), excerpt_words)] for each, row in zip(cells, rows)]

@@ -9,59 +9,20 @@ from tfbert.common.timing import clock
 from tfbert.data.windows import LAST
 from tfbert.report.confusions import MANY, confused_pairs, never_predicted
 from tfbert.report.data_doubts import what_may_be_wrong
+from tfbert.report.first_page import figures, some_examples, verdict, what_to_try
 from tfbert.report.markdown import one_line, table
 from tfbert.report.metrics import METRICS, has_roc
 from tfbert.report.mistakes import table_of_mistakes, worst_mistakes
-from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average, unbalanced
+from tfbert.report.wording import as_text
 
 PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "onnxruntime")
 
 
 def write_report(path, record):
-    parts = (summary, what_the_teacher_gave, what_was_done, curves, per_label, confidence, by_length,
-             most_confident_mistakes, what_may_be_wrong)  # fmt: skip
+    parts = (verdict, some_examples, what_to_try, figures, what_the_teacher_gave, per_label, most_confident_mistakes,
+             by_length, confidence, curves, what_may_be_wrong, what_was_done)  # fmt: skip
     lines = [line for part in parts for line in (*part(record), "")]
     write_text(path, "\n".join([f"# Training report: {record.title}", "", *lines]))
-
-
-def summary(record):
-    metrics, job = record.metrics, record.job
-    metric, name = metrics["metric"], METRICS[metrics["metric"]]
-
-    def shown(key):
-        return "" if metrics.get(key) is None else f"{metrics[key]:.4f}"
-
-    head = ["", name, "measured or published", "F1" if metric != "f1_micro" else "macro-F1", "ROC AUC", "log loss",
-            "calibration error", "training, s"]  # fmt: skip
-    second = "f1_macro" if metric == "f1_micro" else "f1"
-    rows = [
-        [job.encoder_name, shown(metric), "here", shown(second), shown("roc_auc"), shown("log_loss"), shown("ece"),
-         f"{metrics['train_seconds']:.0f}"],
-        [f"{metrics['baseline']} + logistic regression", shown(f"baseline_{metric}"), "here", *[""] * 4,
-         f"{metrics['baseline_seconds']:.0f}"],
-        ["the most frequent label", shown(f"majority_{metric}"), "here", *[""] * 5],
-        *[[who, f"{value:.4f}", source, *[""] * 5] for who, value, source in record.published],
-    ]  # fmt: skip
-    more = []
-    if metric == "matthews_correlation":
-        share = metrics["majority_accuracy"]
-        more = [f"Accuracy is {metrics['accuracy']:.2%}, where the most frequent label alone reaches {share:.2%}.", ""]
-    if metric == "f1_micro":
-        more = [*thresholds(metrics), ""]
-    same = job.task.published_on or f"all {job.task.tested}"
-    published = ["", f"Published figures are for the full training data and {same}. {job.task.disputed}".strip()]
-    return [
-        f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} "
-        f"(95% interval {as_text(metric, metrics[f'{metric}_low'])} to {as_text(metric, metrics[f'{metric}_high'])}), "
-        f"after {training_time(record)} on {job.device.description}. "
-        f"{comparison(metrics, job.task.unit)}{macro(metrics)}",
-        "",
-        *[line for doubt in doubts(metrics) for line in (f"**{doubt[0].upper()}{doubt[1:]}.**", "")],
-        *more,
-        *seeds(metrics),
-        *table(head, rows),
-        *(published if record.published else []),
-    ]
 
 
 def what_the_teacher_gave(record):
@@ -71,32 +32,6 @@ def what_the_teacher_gave(record):
              f"{row['milliseconds']:.1f}"] for row in record.metrics.get("teaching", ())]  # fmt: skip
     head = ["", METRICS[metric], "numbers", "milliseconds a text"]
     return ["## What the teacher gave", "", *table(head, rows)] if rows else []
-
-
-def macro(metrics):
-    """A sentence on macro-F1, where the labels are unbalanced."""
-    if metrics["metric"] == "f1_micro" or not unbalanced(metrics):
-        return ""
-    return (f" Macro-F1, in which every label counts alike, is {metrics['f1_macro']:.3f}; "
-            f"{metrics['baseline_f1_macro']:.3f} by {metrics['baseline']}.")  # fmt: skip
-
-
-def thresholds(metrics):
-    """A table of the two ways to decide where several labels may hold."""
-    names = {"f1_micro": "micro-F1", "f1_macro": "macro-F1", "jaccard": "Jaccard", "accuracy": "all labels right"}
-    return [
-        *table(
-            ["a label holds where its probability is", *names.values()],
-            [
-                ["above 0.5", *[f"{metrics[f'{key}_at_half']:.4f}" for key in names]],
-                ["above its threshold, fitted on held-out texts, as infer.py does",
-                 *[f"{metrics[key]:.4f}" for key in names]],
-            ],
-        ),
-        "",
-        f"ROC AUC is {metrics['roc_auc_micro']:.4f} of all scores together, and {metrics['roc_auc_of_labels']:.4f} of "
-        "the decisions at 0.5, as some tutorials take it; the table below has the mean over labels.",
-    ]  # fmt: skip
 
 
 def what_was_done(record):
@@ -152,10 +87,10 @@ def per_label(record):
     several = "confusion_matrix" not in metrics
 
     def row(name, figures):
-        cells = [name, *[f"{figures[key]:.4f}" for key in ("precision", "recall", "f1")], f"{figures['support']:,}"]
+        cells = [name, *[f"{figures[key]:.3f}" for key in ("precision", "recall", "f1")], f"{figures['support']:,}"]
         if several:
             area = figures["roc_auc"]
-            cells += ["" if area is None else f"{area:.4f}", f"{figures['threshold']:.2f}"]
+            cells += ["" if area is None else f"{area:.3f}", f"{figures['threshold']:.2f}"]
         return cells
 
     rows = [row(name, figures) for name, figures in metrics["per_class"].items()]
@@ -189,8 +124,8 @@ def confidence(record):
     metrics = record.metrics
     what = "decisions at 0.5" if "confusion_matrix" not in metrics else record.job.task.unit
     rows = [
-        ["as trained", f"{metrics['ece_before']:.4f}", f"{metrics['log_loss_before']:.4f}"],
-        ["with the temperature, as infer.py says it", f"{metrics['ece']:.4f}", f"{metrics['log_loss']:.4f}"],
+        ["as trained", f"{metrics['ece_before']:.3f}", f"{metrics['log_loss_before']:.3f}"],
+        ["with the temperature, as infer.py says it", f"{metrics['ece']:.3f}", f"{metrics['log_loss']:.3f}"],
     ]
     if round(metrics["temperature"], 2) == 1:
         temperature = (
@@ -219,7 +154,7 @@ def by_length(record):
     metrics, settings, unit = record.metrics, record.job.settings, record.job.task.unit
     what = "accuracy" if "confusion_matrix" in metrics else "all labels right"
     rows = [
-        [f"{low} to {high}" if high else f"{low} and more", f"{count:,}", f"{share:.4f}"]
+        [f"{low} to {high}" if high else f"{low} and more", f"{count:,}", f"{share:.1%}"]
         for low, high, count, share in metrics["accuracy_by_length"]
     ]
     return [
@@ -257,37 +192,9 @@ def most_confident_mistakes(record):
     return ["## The most confident mistakes", "", *table_of_mistakes(rows, job.settings.excerpt_words, record.reasons)]
 
 
-def training_time(record):
-    """In words, with masked language modelling before it where there was some."""
-    time = f"{clock(record.metrics['train_seconds'])} of training"
-    done = record.job.pretraining
-    return f"{clock(done['train_seconds'])} of masked language modelling and {time}" if done else time
-
-
 def pretraining(done):
     """A row on what pretrain.py did to the encoder before, where it did."""
     if done is None:
         return []
     what = f"masked language modelling for {clock(done['train_seconds'])} on {done['texts']:,} texts, without labels"
     return [["before", f"{what}: `{done['command']}`, from {done['model_source']}, {done['dataset_source']}"]]
-
-
-def seeds(metrics):
-    """Mean, deviation and a table of the runs, where there were several."""
-    rows, metric = metrics["seeds"], metrics["metric"]
-    runs, average = seeds_and_average(metrics)
-    if len(runs) == 1:
-        return []
-    name = METRICS[metric]
-    half = ", at a threshold of 0.5" * (metric == "f1_micro")
-    cells = [
-        [str(row["seed"]), f"{row[metric]:.4f}", f"{row[f'validation_{metric}']:.4f}", f"{row['train_seconds']:.0f}"]
-        for row in rows
-    ]
-    return [
-        f"**{over_seeds(metrics, runs)}** ({name}{half}: mean and standard deviation). Saved, and described here, is "
-        f"{kept(metrics)}.{' The curves are those of seed ' + str(metrics['seed']) + '.' if average else ''}",
-        "",
-        *table(["seed", f"{name}, tested{half}", f"{name}, held out", "training, s"], cells),
-        "",
-    ]
