@@ -44,8 +44,12 @@ def main(argv=None):
     if settings.length and settings.to != "litert":
         raise UserError(f"--length is for --to litert: {settings.to} takes texts of any length")
     folder = Path(settings.export_dir, settings.to)
+    if Path(settings.export_dir).exists() and not Path(settings.export_dir).is_dir():
+        raise UserError(f"--export_dir {settings.export_dir} is a file: name a folder")
     if folder.exists() and not settings.overwrite:
         raise UserError(f"{folder} is there already: add --overwrite, or another --export_dir")
+    if folder.exists() and not any(folder.rglob("reading.json")):
+        raise UserError(f"{folder} was not written by export.py: name another --export_dir")
     with replaced_folder(folder) as staged:
         lines = export(settings.to, settings.model_dir, staged, settings.length)
     for line in lines:

@@ -24,7 +24,7 @@ from tfbert.common.text import is_utf8
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.explaining import explanation
-from tfbert.inference.labelled import labelled_file
+from tfbert.inference.labelled import KINDS, check_target, labelled_file
 from tfbert.inference.predicting import Predictor
 from tfbert.inference.showing import page_of, show_json, show_line, show_whole
 
@@ -75,6 +75,12 @@ def main(argv=None):
         raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
     if settings.threshold:
         predictor.thresholds[:] = settings.threshold
+    if settings.output:
+        check_target("--output", settings.output, KINDS, settings.file)
+    if settings.html:
+        check_target("--html", settings.html, (".html", ".htm"), settings.file, settings.output)
+    if settings.output and (settings.explain or settings.json):
+        raise UserError("--output writes labels alone: leave --explain and --json out")
     notes, explained = [], []
     rows, several = choose_input(texts, settings, predictor, notes)
     explains = settings.explain or settings.html
@@ -92,20 +98,22 @@ def main(argv=None):
                     raise UserError(f"{place} {trouble}")
                 tell(place, parts, trouble, ids, length, predictor.encoder)
             results = predictor.label(token_ids, settings.batch_size, starts)
-            for row, parts, trouble, result in zip(found, texts, troubles, results):
+            for place, row, parts, trouble, result in zip(places, found, texts, troubles, results):
                 if explains and not trouble:
                     result["explanation"] = explanation(predictor, parts, result)
                     explained.append((parts, result))
                 result = dict.fromkeys(result) if trouble else result
                 if add:
-                    add(row, parts, result)
+                    add(place, row, parts, result)
                 else:
                     show(parts, result, predictor.multi_label)
             labelled += len(chunk)
+        if not labelled and add:
+            raise UserError(f"there are no texts: {settings.output} is not written")
     if not labelled:
         note("there are no texts")
     if settings.output:
-        say("Labelled", f"{labelled:,} texts: {settings.output}")
+        say("Labelled", f"{labelled:,} text{'s' * (labelled != 1)}: {settings.output}")
     if settings.html:
         write_text(settings.html, page_of(explained))
 

@@ -36,7 +36,7 @@ def main(argv=None):
     last = progress.last_validation()
     say("Gaps", f"{last['validation_accuracy']:.1%} guessed right, cross-entropy {last['validation_loss']:.3f}")
     say("Time", f"{clock(progress.train_seconds)} of training")
-    say("Next", f"python train.py --model_name_or_path {shlex.quote(settings.output_dir)}")
+    say("Next", next_command(settings))
 
 
 def learn(job):
@@ -58,6 +58,18 @@ def learn(job):
     say("Weights", weights_line)
     say("Steps", f"{total_steps:,} of {batches.batch_size} pieces")
     return model, fit(model, batches, evaluation_of_gaps(job.gaps), settings, total_steps, job.run_facts)
+
+
+def next_command(settings):
+    """How train.py is called with the encoder, on the same data."""
+    data = ("task_name", "dataset_name", "data_dir", "train_file", "validation_file", "test_file", "text_column",
+            "text_pair_column", "label_column", "label_separator", "group_column")  # fmt: skip
+    default = PretrainSettings()
+    given = {name: getattr(settings, name) for name in data if getattr(settings, name) != getattr(default, name)}
+    if "text_column" in given:
+        given.setdefault("label_column", "LABEL")
+    words = [f"--{name} {shlex.quote(value)}" for name, value in given.items()]
+    return " ".join(["python train.py", f"--model_name_or_path {shlex.quote(settings.output_dir)}", *words])
 
 
 def save(job, model, progress):

@@ -6,6 +6,7 @@ usage: python serve.py
 
 import json
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +52,13 @@ def main(argv=None):
         from tfbert.inference.serving import new_app
     except ImportError as error:
         raise UserError(f"serve.py needs {error.name}: pip install -r requirements-serve.txt") from error
+    key = (settings.api_key or os.environ.get("TFBERT_API_KEY") or "").strip()
+    if not key.isascii():
+        raise UserError("an API key has letters, digits and signs of ASCII alone, as it stands in a header")
+    check_address(settings.host, settings.port)
     predictor = Predictor(settings.model_dir, settings.quantize)
     predictor([predictor.example], *([[predictor.example]] if predictor.pair else []))  # whatever is wrong, shows now
     share = share_by_measurement(predictor) if settings.batch_tokens is None else settings.batch_tokens
-    key = settings.api_key or os.environ.get("TFBERT_API_KEY")
     if not key and settings.host not in ("127.0.0.1", "localhost", "::1"):
         note("everyone who can reach this machine can use the model: --api_key sets a key")
     app = new_app(predictor, *figures_and_plots(settings.model_dir), share, settings.waiting, settings.seconds, key)
@@ -64,7 +68,19 @@ def main(argv=None):
     )
     say("Requests", f"that wait at the same time {together}")
     say("Address", f"http://{settings.host}:{settings.port}/ (the API is described in /openapi.json); Ctrl-C ends it")
-    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_level="warning",
+                timeout_graceful_shutdown=int(settings.seconds) + 1)  # fmt: skip
+
+
+def check_address(host, port):
+    """Raises UserError where a server cannot listen."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; choose another") from error
 
 
 def figures_and_plots(folder):

@@ -68,6 +68,10 @@ def test_leaving_out_a_word_is_reading_a_text_without_it(predictor):
     np.testing.assert_allclose(lost, odds[:1] - odds[1:], atol=1e-4)
 
 
+def test_a_text_without_words_has_none(predictor):
+    assert explain(Reading(predictor, "\u0300"), "positive") == [] == explain(Reading(predictor, ""), "positive")
+
+
 def test_parts_are_sentences_then_words():
     words = [(word, None, 0) for word in "A film . It was dull , and long . Bad".split()]
     assert parts_of(words, 0, 11) == [(0, 3), (3, 10), (10, 11)]

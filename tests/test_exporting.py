@@ -47,7 +47,7 @@ def test_every_encoder_is_exported_for_tensorflow_and_phones(name, tmp_path):
     exported(folder, tmp_path, "--to", "saved_model")
     exported(folder, tmp_path, "--to", "litert", "--length", 16)
     model, _ = load_classifier(folder)
-    inputs = exporting.some_inputs(model, 1, 16)
+    inputs = exporting.some_inputs(model.config, 1, 16)
     said = exporting.litert_runner(tmp_path / "litert" / "model.tflite")(**inputs)
     np.testing.assert_allclose(said["logits"], model(inputs), atol=1e-4)
     assert set(said) == {"logits", "probabilities"}

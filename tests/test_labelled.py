@@ -31,6 +31,35 @@ def test_columns_that_are_there_already_are_kept(trained, tmp_path):
     assert row["label"] == "good" and row["n"] == 1 and row["predicted_label"] == "negative"
 
 
+def test_nothing_that_was_there_is_lost(trained, tmp_path):
+    path = tmp_path / "some.csv"
+    path.write_text("Text,label,predicted_label\na dull film,gold,7\n")
+    labelled(trained, "--file", path, "--output", tmp_path / "labels.csv")
+    (row,) = csv.DictReader(open(tmp_path / "labels.csv", encoding="utf-8"))
+    assert list(row) == ["Text", "label", "predicted_label", "predicted_predicted_label",
+                         "predicted_predicted_probability"]  # fmt: skip
+    assert (row["label"], row["predicted_label"], row["predicted_predicted_label"]) == ("gold", "7", "negative")
+    for flag, target, words in (("--output", path, "would be lost"), ("--html", tmp_path / "a.json", "must end in"),
+                                ("--html", tmp_path / "no" / "a.html", "there is no folder"),
+                                ("--output", tmp_path, "must end in")):  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            labelled(trained, "--file", path, flag, target)
+    (tmp_path / "rows.jsonl").write_text('{"text": "a film"}\n{"text": "a film", "label": "gold"}\n')
+    with pytest.raises(UserError, match="line 2 has the column label, which the first row has not"):
+        labelled(trained, "--file", tmp_path / "rows.jsonl", "--output", tmp_path / "labels.jsonl")
+    (tmp_path / "old.csv").write_text("kept")
+    (tmp_path / "none.csv").write_text("text\n")
+    with pytest.raises(UserError):
+        labelled(trained, "--file", tmp_path / "none.csv", "--output", tmp_path / "old.csv")
+    assert (tmp_path / "old.csv").read_text() == "kept"
+
+
+def test_rows_without_text_are_shown_among_reasons(trained, tmp_path, capsys):
+    (tmp_path / "some.txt").write_text("a dull film\n\na lovely film\n")
+    labelled(trained, "--file", tmp_path / "some.txt", "--html", tmp_path / "why.html")
+    assert "(no label)" in capsys.readouterr().out and (tmp_path / "why.html").read_text().count("<article>") == 2
+
+
 def test_lines_and_arguments_become_a_table(trained, tmp_path):
     (tmp_path / "some.txt").write_text("a dull film\n")
     labelled(trained, "--file", tmp_path / "some.txt", "--output", tmp_path / "labels.tsv")
@@ -44,7 +73,7 @@ def test_a_file_that_cannot_be_finished_is_not_there(trained, tmp_path):
     with pytest.raises(UserError):
         labelled(trained, "--file", tmp_path / "bad.jsonl", "--output", tmp_path / "labels.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
-    with pytest.raises(UserError, match=r"must end in .csv, .tsv or .jsonl"):
+    with pytest.raises(UserError, match=r"must end in .csv or .tsv or .jsonl"):
         labelled(trained, "a film", "--output", tmp_path / "labels.xlsx")
 
 

@@ -95,6 +95,19 @@ def test_a_file_comes_back_with_labels(page, trained, tmp_path, name, content, c
     assert page.locator("#table tbody tr").count() == len(rows) - 1
 
 
+@pytest.mark.parametrize("content, words", [
+    (b'text,label\n"It is fine,a\nbad film,b\n', "a quotation mark is never closed"),
+    (b"text,label\nA film, which is bad,neg\n", "row 2 has 3 cells"),
+    ("text\nein schöner Film\n".encode("utf-16"), "not UTF-8"),
+])  # fmt: skip
+def test_files_that_would_melt_are_refused(page, tmp_path, content, words):
+    (tmp_path / "odd.csv").write_bytes(content)
+    page.click("#tab-file")
+    page.set_input_files("#pick", tmp_path / "odd.csv")
+    page.wait_for_function("document.getElementById('progress').textContent !== ''")
+    assert words in page.inner_text("#progress") and not page.is_visible("#columns")
+
+
 def test_it_fits_a_phone_and_has_a_name_for_every_field(browser, address):
     page = browser.new_page(bypass_csp=True, viewport={"width": 360, "height": 700}, color_scheme="dark")
     page.goto(address)

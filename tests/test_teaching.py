@@ -118,6 +118,7 @@ def test_the_order_of_the_labels_is_that_of_the_job(trained, dataset_folder, cac
 
 @pytest.mark.parametrize("flags, message", [
     (["--teacher", "nowhere"], "--teacher nowhere: no config.json in it"),
+    (["--teacher", "x", "--unlabelled_file", "nowhere.csv"], "nowhere.csv: no such file"),
     (["--unlabelled_file", "more.csv"], "learnt from a --teacher alone"),
     (["--unsupervised"], "learnt from a --teacher alone"),
     (["--teacher", "x", "--method", "features"], "leave --method features out"),

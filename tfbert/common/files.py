@@ -19,7 +19,7 @@ ASIDE = ".replaced"  # where replace_entries lays what it replaces
 @contextlib.contextmanager
 def replaced_file(path):
     """Yields a path beside `path`; what was written there takes its place when the block ends well."""
-    path = Path(path)
+    path = Path(path).resolve()  # a link stays, and what it points at is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.saving{path.suffix}")
     try:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfbert.common.errors import UserError
 
+FEW = 50  # texts
 SCORES = 6  # different numbers with fractions that look like scores rather than names
 NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(e[+-]?\d+)?", re.IGNORECASE)
 LACKS = {"nan", "na", "n/a", "null", "none", "<na>", "-", "?"}  # as programs write a cell that is empty
@@ -61,9 +62,9 @@ def names_of(dataset, task, source, notes):
     if len(found) > max(2, len(dataset) // 2):
         raise UserError(
             f"data set {source.name}: {len(found):,} different labels in {len(dataset):,} texts: "
-            f"is {task.label_columns[0]} the column of the labels?"
-            + f" They look like scores: {CUT}"
-            * looks_like_scores(found)
+            + f"is {task.label_columns[0]} the column of the labels?" * (len(dataset) >= FEW)
+            + f"that is too little to learn from; some {FEW} texts are the least" * (len(dataset) < FEW)
+            + f" They look like scores: {CUT}" * looks_like_scores(found)
         )
     if has_lists(dataset) and any("." in label for label in found) and all(map(NUMBER.fullmatch, found)):
         raise UserError(f"data set {source.name}: the lists of {task.label_columns[0]} hold numbers such as "

@@ -67,10 +67,7 @@ class Batcher:
         self.waiting.append(job)
         self.count += len(texts)
         self.arrived.set()
-        try:
-            return await asyncio.wait_for(job.done, seconds)
-        finally:
-            self.count -= len(texts)
+        return await asyncio.wait_for(job.done, seconds)
 
     def next_jobs(self):
         """Those of the next call; the ones that nobody waits for any more are dropped."""
@@ -82,6 +79,8 @@ class Batcher:
                     break
                 jobs.append(job)
                 tokens += job.tokens
+            else:
+                self.count -= len(job.texts)
             self.waiting.popleft()
         return jobs
 
@@ -108,6 +107,7 @@ class Batcher:
                     job.done.set_exception(error)
             return
         finally:
+            self.count -= len(texts)  # what nobody waits for any more counts until it is done
             self.free.release()
         for job in jobs:
             of_job = [next(results) for _ in job.texts]

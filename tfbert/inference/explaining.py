@@ -134,6 +134,8 @@ def scores_of_words(reading, label):
 
     The part that matters most is cut next, until BUDGET is spent.
     """
+    if not reading.words:
+        return np.zeros(0)
     alone = reading.alone()[:, label]
     lost = np.zeros(len(reading.words))
     spent, queue = 0, []

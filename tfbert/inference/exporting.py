@@ -4,6 +4,7 @@ Each folder has, beside the model, what turns text into its inputs and its answe
 labels.txt (a name on each line), and reading.json (tokens read at most, temperature, thresholds).
 """
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import write_json, write_text
-from tfbert.inference.runtimes import quantized
+from tfbert.inference.runtimes import onnx_model, quantized
 from tfbert.model.config_files import read_config
 from tfbert.model.configs import model_config, reading_config
+from tfbert.model.weight_files import open_weights
 
 KINDS = ("saved_model", "litert", "onnx", "pytorch")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
@@ -37,6 +39,7 @@ def export(kind, model_dir, folder, length=None):
         return copied(model_dir, folder, "pytorch", config, reading, longest)
     from tfbert.model.backend import load_keras
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of gradients, which nobody asks an exported model for
     load_keras()
     from tfbert.model.folders import load_classifier
 
@@ -58,11 +61,24 @@ def copied(model_dir, folder, kind, config, reading, longest):
     source = Path(model_dir, kind)
     if not source.is_dir():
         raise UserError(f"{model_dir} has no {kind}/: run train.py again, which writes it")
+    if not Path(model_dir, "tokenizer.json").exists():
+        raise UserError(f"{model_dir} has no tokenizer.json: run train.py again, which writes it")
     if kind == "onnx":
+        run = onnx_model(model_dir, num_labels=config.num_labels)
+        if run is None or not np.isfinite(run(some_inputs(config, 1, 8))).all():
+            raise UserError(f"{source} holds no model that works: run train.py again")
         quantized(source / "model.onnx")
+    else:
+        with open_weights(source) as stored:
+            for name in stored.shapes:
+                stored.read(name)
     shutil.copytree(source, folder, dirs_exist_ok=True)
     describe(model_dir, folder, config, reading, longest)
-    return [f"{folder}: {', '.join(sorted(path.name for path in Path(folder).iterdir()))}"]
+    lines = [f"{folder}: {', '.join(sorted(path.name for path in Path(folder).iterdir()))}"]
+    if kind == "pytorch" and config.pooling != "pooler":
+        lines.append(f"transformers' classes have no head for --pooling {config.pooling}: they would put a new one in "
+                     "its place; train with --pooling pooler for them")  # fmt: skip
+    return lines
 
 
 def describe(model_dir, folder, config, reading, length):
@@ -72,7 +88,7 @@ def describe(model_dir, folder, config, reading, length):
     for name in TOKENIZER_FILES:
         if Path(model_dir, name).exists() and not (folder / name).exists():
             shutil.copy(Path(model_dir, name), folder)
-    write_text(folder / "labels.txt", "".join(f"{label}\n" for label in config.id2label.values()))
+    write_text(folder / "labels.txt", "".join(" ".join(label.split()) + "\n" for label in config.id2label.values()))
     kept = {
         name: reading[name] for name in ("temperature", "thresholds", "truncation", "head_share") if name in reading
     }
@@ -101,13 +117,13 @@ def write_saved_model(model, folder, reading, batch, length):
     archive.write_out(str(folder), verbose=False)
 
 
-def some_inputs(model, texts, length):
+def some_inputs(config, texts, length):
     """Inputs of random words, with padding: a dict of int32 (B, S)."""
     rng = np.random.default_rng(0)
-    ids = rng.integers(model.config.vocab_size // 2, model.config.vocab_size, (texts, length), dtype=np.int32)
+    ids = rng.integers(config.vocab_size // 2, config.vocab_size, (texts, length), dtype=np.int32)
     mask = np.int32(np.arange(length) < rng.integers(2, length + 1, (texts, 1)))
     inputs = {"input_ids": ids * mask, "attention_mask": mask}
-    if model.config.type_vocab_size:
+    if config.type_vocab_size:
         inputs["token_type_ids"] = np.zeros_like(mask)
     return inputs
 
@@ -119,7 +135,7 @@ def checked_saved(model, folder):
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     most = 0.0
     for texts, length in ((1, 7), (3, 16)):
-        inputs = some_inputs(model, texts, length)
+        inputs = some_inputs(model.config, texts, length)
         said = signature(**{name: tf.constant(value) for name, value in inputs.items()})["logits"]
         most = max(most, float(np.abs(said - np.asarray(model(inputs, training=False))).max()))
     return close(most)
@@ -135,7 +151,7 @@ def write_litert(model, folder, reading, length):
     """model.tflite in float32, and model_int8.tflite, whose weights are int8: of one text of so many tokens."""
     import tensorflow as tf
 
-    inputs, lines = some_inputs(model, 1, length), []
+    inputs, lines = some_inputs(model.config, 1, length), []
     wanted = np.asarray(model(inputs, training=False))
     with tempfile.TemporaryDirectory() as work:
         write_saved_model(model, work, reading, 1, length)

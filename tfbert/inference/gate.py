@@ -1,5 +1,6 @@
 """The server's gate: bodies that are too large stay out; requests are counted, timed, and logged without any text."""
 
+import asyncio
 import json
 import sys
 import time
@@ -10,6 +11,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client import Counter as Total
 
 from tfbert.inference.messages import MOST_BYTES
+
+PATIENCE = 10  # seconds until the next part of a body
 
 
 class Figures:
@@ -60,7 +63,9 @@ class Gate:
         try:
             body = await whole_body(scope, receive)
             if body is None:
-                response = JSONResponse({"detail": f"the body has more than {MOST_BYTES:,} bytes"}, 413)
+                response = JSONResponse(
+                    {"detail": f"the body has more than {MOST_BYTES:,} bytes, or does not come"}, 413
+                )
                 await response(scope, receive, noting)
             else:
                 await self.app(scope, body, noting)
@@ -75,13 +80,16 @@ class Gate:
 
 
 async def whole_body(scope, receive):
-    """A receive() that gives the whole body at once; None where it is larger than MOST_BYTES."""
+    """A receive() that gives the whole body at once; None where it is larger than MOST_BYTES, or does not come."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > MOST_BYTES:
         return None
     parts, size, more = [], 0, True
     while more:
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), PATIENCE)
+        except TimeoutError:
+            return None
         if message["type"] != "http.request":
             break
         parts.append(message.get("body", b""))

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 MOST_BYTES = 2_000_000  # of a request's body
 MOST_TEXTS, MOST_EXPLAINED = 32, 4  # in a request
+MOST_SIGNS = 200_000  # of all its texts: some seconds of work
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 

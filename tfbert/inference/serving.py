@@ -20,6 +20,7 @@ from tfbert.inference.gate import Figures, Gate
 from tfbert.inference.messages import (
     MOST_BYTES,
     MOST_EXPLAINED,
+    MOST_SIGNS,
     MOST_TEXTS,
     REFUSED,
     Explained,
@@ -88,6 +89,8 @@ def new_app(predictor, figures_of_model, plots, share, waiting, seconds, api_key
     async def asked(queue, texts):
         if not all(part.strip() for parts in texts for part in parts):
             raise HTTPException(422, "a text is empty")
+        if sum(len(part) for parts in texts for part in parts) > MOST_SIGNS:
+            raise HTTPException(422, f"the texts have more than {MOST_SIGNS:,} signs: send them in parts")
         if any(len(parts) != 1 + predictor.pair for parts in texts):
             wanted = "pairs, as {text, text_pair}" if predictor.pair else "single texts"
             raise HTTPException(422, f"this model takes {wanted}")
@@ -137,7 +140,8 @@ def new_app(predictor, figures_of_model, plots, share, waiting, seconds, api_key
             several_labels=predictor.multi_label, pairs=predictor.pair,
             max_seq_length=predictor.encoder.max_seq_length,
             long_texts="windows" if predictor.encoder.whole else "cut", example=predictor.example,
-            limits={"bytes": MOST_BYTES, "texts": MOST_TEXTS, "explained": MOST_EXPLAINED, "waiting": waiting},
+            limits={"bytes": MOST_BYTES, "signs": MOST_SIGNS, "texts": MOST_TEXTS, "explained": MOST_EXPLAINED,
+                    "waiting": waiting},
             figures=figures_of_model, plots=[path.stem for path in plots],
         )  # fmt: skip
 
@@ -185,5 +189,8 @@ def in_order(result, top):
 
 async def in_one_line(request, error):
     """What pydantic finds wrong with a body."""
+    if "json" not in request.headers.get("content-type", ""):
+        return JSONResponse({"detail": "send JSON, with the header Content-Type: application/json"}, 422)
     found = Counter(".".join(map(str, each["loc"][1:])) + ": " + each["msg"] for each in error.errors())
-    return JSONResponse({"detail": "; ".join(list(found)[:4])[:500] or "the body is not what is taken"}, 422)
+    wanted = 'send {"inputs": "a text"}, {"inputs": ["a text", ...]} or {"texts": ["a text", ...]}'
+    return JSONResponse({"detail": f"{wanted}: {'; '.join(list(found)[:4])[:400]}"}, 422)

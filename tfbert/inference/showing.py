@@ -43,6 +43,9 @@ def show_whole(texts, result, multi_label):
     for name, text in zip(("Text:", "and:"), shown):
         print(f"{name:7} {text}")
     label = printable(result["label"])
+    if result["probability"] is None:
+        print("Label:  (no label)\n")
+        return
     if multi_label:
         print(f"Labels: {label or '(none)'}")
         for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):

@@ -4,7 +4,7 @@ from tfbert.data.splits import keys_of
 from tfbert.report.baselines import baselines
 from tfbert.report.metrics import accuracy_by_length, decided, evaluate, evaluate_several
 
-FAST = 0.1  # of a loss, within a fifth of a run: it has not settled
+FAST, LITTLE = 0.1, 0.02  # of a loss, within a fifth of a run: it has not settled
 
 
 def scores_on_test(job, logits):
@@ -52,9 +52,9 @@ def facts(job, run):
 
 
 def still_learning(history):
-    """Whether the loss on held-out texts fell by more than FAST between the last two validations of a run.
+    """Whether the loss on held-out texts fell by more than FAST, and than LITTLE, between a run's last validations.
 
     history: rows of history.csv.
     """
     losses = [row["validation_loss"] for row in history if "validation_loss" in row]
-    return len(losses) > 2 and losses[-1] < (1 - FAST) * losses[-2]
+    return len(losses) > 2 and losses[-1] < min((1 - FAST) * losses[-2], losses[-2] - LITTLE)

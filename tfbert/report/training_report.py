@@ -52,7 +52,11 @@ def what_was_done(record):
     ]  # fmt: skip
     if job.settings.method == "finetune":
         rows.append(["padding", f"{metrics['padding_share']:.1%} of the tokens in training batches"])
-    settings = [[f"`--{name}`", f"`{value}`"] for name, value in vars(job.settings).items()]
+    settings = [
+        [f"`--{name}`", f"`{value}`"]
+        for name, value in vars(job.settings).items()
+        if value is not None and not (name == "task_name" and job.task.is_own)
+    ]
     return [
         "## What was done", "", f"    {job.command}", "", *table(["", ""], rows), "",
         "<details><summary>All settings</summary>", "", *table(["setting", "value"], settings), "", "</details>",

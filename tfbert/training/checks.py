@@ -28,6 +28,10 @@ def check_settings(settings):
         raise UserError("--average_seeds averages several runs: add --seeds 3")
     if (settings.unsupervised or settings.unlabelled_file) and not settings.teacher:
         raise UserError("texts without labels are learnt from a --teacher alone: name one, or run pretrain.py on them")
+    if settings.teacher and Path(settings.teacher).resolve() == Path(settings.output_dir).resolve():
+        raise UserError(f"--teacher {settings.teacher} is --output_dir too, and would be replaced: name another")
+    if settings.unlabelled_file and not os.path.isfile(os.path.expanduser(settings.unlabelled_file)):
+        raise UserError(f"--unlabelled_file {settings.unlabelled_file}: no such file")
     if settings.teacher and settings.method == "features":
         raise UserError("--teacher is for fine-tuning: leave --method features out")
     if settings.unsupervised and settings.unlabelled_file:

@@ -97,16 +97,15 @@ class Teacher:
 def learn_from_teacher(job):
     """Gives the job the texts to learn from with what the teacher says of them, the unlabelled ones included."""
     with job.stopwatch("asking the teacher"):
-        teacher = Teacher(job)
-        labels = job.train.labels
-        held = labels if job.several else np.eye(len(job.splits.label_names), dtype=np.float32)[labels]
-        said = teacher.probabilities(job.splits.train)
-        others = None
+        teacher, labels, others = Teacher(job), job.train.labels, None
         if job.settings.unsupervised or job.settings.unlabelled_file:
             more = load_unlabelled(job.task, job.data, job.settings, job.splits)
             kind = job.splits.train.features["label"]
             more = more.add_column("label", [job.splits.train[0]["label"]] * len(more), feature=kind)
             say("Unlabelled", f"{len(more):,} {job.task.unit}, which the teacher labels")
+        said = teacher.probabilities(job.splits.train)
+        held = labels if job.several else np.eye(len(job.splits.label_names), dtype=np.float32)[labels]
+        if job.settings.unsupervised or job.settings.unlabelled_file:
             others = Examples.tokenized(more, job.text_encoder, "tokenizing unlabelled", job.device.xla)
             others = others.taught(teacher.probabilities(more))
             others.labels = np.asarray(decided_by(others.targets, job.several), labels.dtype)
