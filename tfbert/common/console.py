@@ -3,12 +3,12 @@
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 import textwrap
 from functools import cache
 from threading import RLock
 
+from tfbert.common.errors import complain
 from tfbert.common.text import printable
 
 
@@ -21,9 +21,8 @@ def say(name, text):
 
 def note(text):
     """Prints a line to standard error: what a person should know and a program need not read."""
-    with contextlib.suppress(OSError):  # where standard error is full, the answers still count
-        shown = printable(text).replace("\n", "\\n")
-        print(f"note: {shown}", file=sys.stderr, flush=True)
+    shown = printable(text).replace("\n", "\\n")
+    complain(f"note: {shown}")
 
 
 HUSHED = RLock()  # standard error belongs to all threads

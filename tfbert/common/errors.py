@@ -65,7 +65,7 @@ def run(main):
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 141
     except Exception as error:
         message = disk_trouble(error)
@@ -76,10 +76,23 @@ def run(main):
     return 2
 
 
+def complain(text):
+    """Prints a line to standard error; where that is full, it is lost, and the exit code is what it would be."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream):
+    """What a stream holds still goes nowhere: else the interpreter fails at its end, with a code of its own."""
+    with contextlib.suppress(OSError, ValueError):  # one without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def show(message):
-    with contextlib.suppress(OSError):  # of standard error itself: the exit code says it still
-        print("error: " + printable(" ".join(str(message).split())), file=sys.stderr, flush=True)
+    complain("error: " + printable(" ".join(str(message).split())))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter fails at its end
+    silence(sys.stdout)

@@ -1,5 +1,6 @@
 """What stands around the steps of a training run: progress lines, history, validation, checkpoints, an orderly stop."""
 
+import contextlib
 import math
 import signal
 import time
@@ -194,7 +195,8 @@ class Progress(keras.callbacks.Callback):
 
     def interrupt(self):
         self.stop_asked = True
-        print("\nStopping; press Ctrl-C again to stop at once.", flush=True)
+        with contextlib.suppress(RuntimeError):  # the signal came while another line was printed
+            print("\nStopping; press Ctrl-C again to stop at once.", flush=True)
 
 
 class Window:
