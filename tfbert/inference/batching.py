@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-CALLS = 3  # at a time: some make tokens of texts, or answers of logits, while the model reads for another
+CALLS = 2  # at a time: one makes tokens of texts, or answers of logits, while the model reads for the other
 SIGNS_OF_TOKEN = 4  # of a text, about
 SHORT, LONG = 24, 256  # tokens of the texts that are timed
 GAIN = 1.1  # times as fast must texts be together, or each is labelled alone
@@ -116,11 +116,11 @@ class Batcher:
 
 
 def batches_in_turn(logits_of_batch):
-    """A model's function of batches, of which one at a time is read, by all cores; single texts do not wait for it."""
+    """A model's function of batches, of which one at a time is read, by all cores."""
     lock = threading.Lock()
 
     def call(batch):
-        with contextlib.nullcontext() if len(batch["input_ids"]) == 1 else lock:
+        with lock:
             return logits_of_batch(batch)
 
     return call
