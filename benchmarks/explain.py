@@ -56,7 +56,9 @@ def table(found, seconds):
     rows = []
     for name, values in found.items():
         (whole, only), spread = np.mean(values, axis=0), np.std(values, axis=0) / np.sqrt(len(values))
-        took = seconds[name] + (seconds["each word left out"] + seconds["each word alone"]) * (METHODS[name] is both)
+        took = seconds[name] + sum(seconds.get(f"each word {way}", 0) for way in ("left out", "alone")) * (
+            METHODS[name] is both
+        )
         rows.append(f"| {name} | {whole:.3f} +- {spread[0]:.3f} | {only:.3f} +- {spread[1]:.3f} | "
                     f"{took / len(values):.2f} |")  # fmt: skip
     head = [

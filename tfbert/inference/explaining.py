@@ -14,7 +14,7 @@ from tfbert.data.windows import combined
 from tfbert.inference.predicting import Predictor
 
 PARTS = 24  # that a text, or a part of it, is cut into at once
-BUDGET = 14_000  # tokens that are read again for an explanation, about; a longer text is read again once at least
+BUDGET = 8_000  # tokens that are read again for an explanation, about; a longer text is read again once at least
 ENDS = tuple(".!?\n。！？؟।")  # of sentences
 
 
