@@ -13,6 +13,7 @@ from tfbert.common.errors import UserError, run
 from tfbert.common.files import replaced_folder
 from tfbert.common.settings import option, parse
 from tfbert.inference.exporting import KINDS, export
+from tfbert.model.config_files import must_hold_model
 
 
 @dataclass
@@ -37,10 +38,7 @@ class ExportSettings:
 
 def main(argv=None):
     settings = parse(ExportSettings, argv)
-    if not Path(settings.model_dir, "config.json").exists():
-        raise UserError(
-            f"{settings.model_dir} holds no model yet: run python train.py first, or name one with --model_dir"
-        )
+    must_hold_model(settings.model_dir)
     if settings.length and settings.to != "litert":
         raise UserError(f"--length is for --to litert: {settings.to} takes texts of any length")
     folder = Path(settings.export_dir, settings.to)

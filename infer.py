@@ -87,27 +87,15 @@ def main(argv=None):
     show = show_json if settings.json else show_line if several and not explains else show_whole
     labelled = 0
     with labelled_file(settings.output) if settings.output else contextlib.nullcontext() as add:
-        for chunk in chunks_of(rows):
-            while notes:
-                note(notes.pop(0))
-            places, texts, found = zip(*chunk)
-            token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
-            troubles = [predictor.trouble_with(parts, ids) for parts, ids in zip(texts, token_ids)]
-            for place, parts, trouble, ids, length in zip(places, texts, troubles, token_ids, lengths):
-                if trouble and not several:
-                    raise UserError(f"{place} {trouble}")
-                tell(place, parts, trouble, ids, length, predictor.encoder)
-            results = predictor.label(token_ids, settings.batch_size, starts)
-            for place, row, parts, trouble, result in zip(places, found, texts, troubles, results):
-                if explains and not trouble:
-                    result["explanation"] = explanation(predictor, parts, result)
-                    explained.append((parts, result))
-                result = dict.fromkeys(result) if trouble else result
-                if add:
-                    add(place, row, parts, result)
-                else:
-                    show(parts, result, predictor.multi_label)
-            labelled += len(chunk)
+        for place, parts, row, result in answers(rows, predictor, settings.batch_size, several, notes):
+            if explains and result["probability"] is not None:
+                result["explanation"] = explanation(predictor, parts, result)
+                explained.append((parts, result))
+            if add:
+                add(place, row, parts, result)
+            else:
+                show(parts, result, predictor.multi_label)
+            labelled += 1
         if not labelled and add:
             raise UserError(f"there are no texts: {settings.output} is not written")
     if not labelled:
@@ -116,6 +104,23 @@ def main(argv=None):
         say("Labelled", f"{labelled:,} text{'s' * (labelled != 1)}: {settings.output}")
     if settings.html:
         write_text(settings.html, page_of(explained))
+
+
+def answers(rows, predictor, batch_size, several, notes):
+    """Yields (place, texts, row, result) of each row; in a result is None where there is nothing to label."""
+    for chunk in chunks_of(rows):
+        while notes:
+            note(notes.pop(0))
+        places, texts, found = zip(*chunk)
+        token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
+        troubles = [predictor.trouble_with(parts, ids) for parts, ids in zip(texts, token_ids)]
+        for place, parts, trouble, ids, length in zip(places, texts, troubles, token_ids, lengths):
+            if trouble and not several:
+                raise UserError(f"{place} {trouble}")
+            tell(place, parts, trouble, ids, length, predictor.encoder)
+        results = predictor.label(token_ids, batch_size, starts)
+        results = [dict.fromkeys(result) if trouble else result for result, trouble in zip(results, troubles)]
+        yield from zip(places, texts, found, results)
 
 
 def chunks_of(rows):

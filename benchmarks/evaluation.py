@@ -6,13 +6,11 @@ FOLDER is a model that train.py or recipes.py saved; the reviews are those of lo
 turns. Writes results/evaluation.md.
 """
 
-import argparse
-import tempfile
 import time
 
 import numpy as np
 from common import RESULTS, commit
-from long_texts import logits_of, some_reviews
+from long_texts import logits_of, parser_of, some_reviews
 
 from tfbert.common.files import write_text
 from tfbert.data.windows import combined
@@ -23,13 +21,10 @@ WAYS = {"Keras, float32": "float32", "Keras, bfloat16": "mixed_bfloat16", "ONNX 
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="FOLDER")
-    parser.add_argument("--reviews", type=int, default=1500)
+    parser = parser_of(__doc__, 1500)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
     arguments = parser.parse_args()
-    texts, labels = some_reviews(arguments)
+    texts, labels = some_reviews(arguments.work, arguments.reviews)
     predictor = Predictor(arguments.model)
     windows, owners = predictor.encoder.in_windows(predictor.encoder(texts)[0])
     onnx, seconds, answers = predictor.logits_of_batch, {}, {}

@@ -8,14 +8,11 @@ probability, sufficiency what is lost where these words are all that is left (De
 section 5): means over 1, 5, 10, 20 and 50% of the words. Writes results/explain.md.
 """
 
-import argparse
-import functools
-import tempfile
 import time
 
 import numpy as np
 from common import RESULTS, commit
-from long_texts import some_reviews
+from long_texts import parser_of, some_reviews
 
 from tfbert.common.files import write_text
 from tfbert.inference.explaining import Reading, scores_of_words
@@ -26,21 +23,18 @@ STEPS = 20  # of integrated gradients
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="FOLDER")
-    parser.add_argument("--reviews", type=int, default=200)
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
+    parser = parser_of(__doc__, 200)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     arguments = parser.parse_args()
-    wanted, arguments.reviews = arguments.reviews, 20 * arguments.reviews
     predictor, gradients = Predictor(arguments.model), Gradients(arguments.model)
-    texts = [text for text in some_reviews(arguments)[0]
-             if len(predictor.encoder([text])[0][0]) <= predictor.encoder.max_seq_length][:wanted]  # fmt: skip
+    texts = [text for text in some_reviews(arguments.work, 20 * arguments.reviews)[0]
+             if len(predictor.encoder([text])[0][0]) <= predictor.encoder.max_seq_length]  # fmt: skip
+    texts = texts[: arguments.reviews]
     found, seconds = {name: [] for name in arguments.methods}, dict.fromkeys(arguments.methods, 0.0)
     for number, text in enumerate(texts, 1):
-        reading = Reading(predictor, text, None)
-        label = int(reading.logits.argmax())
         for name in arguments.methods:
+            reading = Reading(predictor, text)  # anew, as it keeps answers
+            label = int(reading.logits.argmax())
             begun = time.perf_counter()
             scores = METHODS[name](reading, label, gradients)
             seconds[name] += time.perf_counter() - begun
@@ -56,11 +50,8 @@ def table(found, seconds):
     rows = []
     for name, values in found.items():
         (whole, only), spread = np.mean(values, axis=0), np.std(values, axis=0) / np.sqrt(len(values))
-        took = seconds[name] + sum(seconds.get(f"each word {way}", 0) for way in ("left out", "alone")) * (
-            METHODS[name] is both
-        )
         rows.append(f"| {name} | {whole:.3f} +- {spread[0]:.3f} | {only:.3f} +- {spread[1]:.3f} | "
-                    f"{took / len(values):.2f} |")  # fmt: skip
+                    f"{seconds[name] / len(values):.2f} |")  # fmt: skip
     head = [
         "# How faithful explanations are\n",
         f"`python benchmarks/explain.py FOLDER`, commit {commit()}: {len(values)} reviews of films that the model has "
@@ -91,7 +82,6 @@ def at_random(reading, label, gradients):
     return np.random.default_rng(len(reading.words)).random(len(reading.words))
 
 
-@functools.lru_cache(1)
 def left_out(reading, label, gradients):
     """What leaving out each word takes from the label's log-odds."""
     return reading.without([(word, word + 1) for word in range(len(reading.words))])[0][:, label]
@@ -105,13 +95,9 @@ def masked(reading, label, gradients):
     return odds[0] - odds[1:]
 
 
-@functools.lru_cache(1)
 def alone(reading, label, gradients):
     """What each word, alone, adds to a text without words."""
-    is_special = reading.numbers[0] < 0
-    texts = [tokens_of(reading, is_special | (reading.numbers[0] == word)) for word in (-2, *range(len(reading.words)))]
-    odds = reading.log_odds(reading.predictor.logits(texts))[:, label]
-    return odds[1:] - odds[0]
+    return reading.alone[:, label]
 
 
 def both(reading, label, gradients):

@@ -6,14 +6,12 @@ FOLDER is the model that recipes.py leaves in its --work folder; the reviews are
 cut to what the .tflite file reads. Writes results/litert.md.
 """
 
-import argparse
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from common import RESULTS, commit
-from long_texts import some_reviews
+from long_texts import parser_of, some_reviews
 
 from tfbert.common.files import write_text
 from tfbert.data.batches import pad
@@ -23,13 +21,10 @@ from tfbert.inference.predicting import Predictor
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="FOLDER")
+    parser = parser_of(__doc__, 2000)
     parser.add_argument("exported", metavar="LITERT")
-    parser.add_argument("--reviews", type=int, default=2000)
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
     arguments = parser.parse_args()
-    texts, labels = some_reviews(arguments)
+    texts, labels = some_reviews(arguments.work, arguments.reviews)
     predictor = Predictor(arguments.model)
     length = predictor.encoder.max_seq_length
     ids = TextEncoder(predictor.encoder.tokenizer, length)(texts)[0]

@@ -26,12 +26,8 @@ OVERLAPS, LASTS = (0.0, 0.25, 0.5), (1, 2, 3, 4)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="FOLDER")
-    parser.add_argument("--reviews", type=int, default=5000)
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
-    arguments = parser.parse_args()
-    texts, labels = some_reviews(arguments)
+    arguments = parser_of(__doc__, 5000).parse_args()
+    texts, labels = some_reviews(arguments.work, arguments.reviews)
     predictor = Predictor(arguments.model)
     tokenizer, length = predictor.encoder.tokenizer, predictor.encoder.max_seq_length
     cut, whole = (TextEncoder(tokenizer, length, long_texts=kind) for kind in ("cut", "windows"))
@@ -64,12 +60,21 @@ def main():
     write_text(RESULTS / "long_texts.md", "\n".join([*head, *rows, ""]))
 
 
-def some_reviews(arguments):
-    """Texts, a list of str, and labels, int (N,), in random order."""
+def parser_of(description, reviews):
+    """An ArgumentParser of what benchmarks with reviews of other films take. reviews: how many, by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="FOLDER")
+    parser.add_argument("--reviews", type=int, default=reviews)
+    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
+    return parser
+
+
+def some_reviews(work, count):
+    """Texts, a list of str, and labels, int (N,), of so many reviews in random order. work: as of recipes.py."""
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(split_of_train(Path(arguments.work), None) / "test.parquet")
-    order = np.random.default_rng(0).permutation(len(table))[: arguments.reviews]
+    table = pyarrow.parquet.read_table(split_of_train(Path(work), None) / "test.parquet")
+    order = np.random.default_rng(0).permutation(len(table))[:count]
     return table.column("text").take(order).to_pylist(), np.array(table.column("label").take(order))
 
 

@@ -54,7 +54,7 @@ def main():
                             f"{1000 * p50:.0f} | {1000 * p99:.0f} | {lost} | {wrong} | "
                             f"{rates[who] / rates['bare function']:.2f} |")  # fmt: skip
                 print(rows[-1], flush=True)
-    overload = asyncio.run(overloaded(arguments, texts))
+    overload = overloaded(arguments.model, texts)
     head = [
         "# Many clients at once\n",
         f"`python benchmarks/serve_load.py FOLDER`, commit {commit()}: {arguments.clients} clients, "
@@ -140,32 +140,19 @@ async def load(texts, wanted, clients, seconds, once=False):
     return took, lost, wrong, statuses
 
 
-async def overloaded(arguments, texts):
-    """A sentence on twice as many clients as the queue holds, each asking ten times."""
-    room = 128
-    command = [*commands(arguments.model, False)["serve.py"], "--waiting", room]
-    server = await asyncio.to_thread(lambda: running_in_thread(command))
-    try:
-        before, statuses = memory(server.pid), []
-        wanted = [{}] * len(texts)
+def overloaded(model, texts):
+    """A sentence on twice as many clients as the queue holds, ten times."""
+    room, statuses = 128, []
+    with running([*commands(model, False)["serve.py"], "--waiting", room]) as server:
+        before = memory(server.pid)
         for _ in range(10):
-            *_, some = await load(texts, wanted, 2 * room, 30, once=True)
+            *_, some = asyncio.run(load(texts, [{}] * len(texts), 2 * room, 30, once=True))
             statuses += some
         after = memory(server.pid)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
     told, done = statuses.count(503), statuses.count(200)
     return (f"Overload: ten times {2 * room} clients at once, where {room} texts may wait: {done:,} answered, {told:,} "
             f"told to come again (503, Retry-After), {20 * room - done - told} neither; memory {before:.0f} MB before, "
             f"{after:.0f} MB after.")  # fmt: skip
-
-
-def running_in_thread(command):
-    server = subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, cwd=HERE.parent)  # fmt: skip
-    asyncio.run(until_up())
-    return server
 
 
 def memory(process):

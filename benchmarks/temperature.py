@@ -32,9 +32,9 @@ def main():
     for pair in arguments.pairs:
         folder, path = pair.split("=")
         logits, labels = logits_of(folder, path)
+        best = fit_temperature(logits, labels, None)
         for count in [each for each in arguments.counts if each < len(labels) / 2]:
             losses = np.array([of_draw(logits, labels, count, seed) for seed in range(DRAWS)])
-            best = fit_temperature(logits, labels, None)
             cells = [f"{value:.4f} +- {spread:.4f}" for value, spread in zip(losses.mean(axis=0), losses.std(axis=0))]
             rows.append([f"{folder.rstrip('/').split('/')[-1]}, {len(labels):,}", f"{best:.2f}", str(count), *cells])
             print(*rows[-1], sep=" | ", flush=True)

@@ -34,7 +34,7 @@ def test_the_word_that_decides_is_found(predictor, word, label):
 def test_a_word_alone_is_a_text_of_one_word(predictor):
     reading = Reading(predictor, "dull, weak and dull")
     odds = reading.log_odds(predictor.logits(predictor.encoder(["", "dull", ",", "weak", "and", "dull"])[0]))
-    np.testing.assert_allclose(reading.alone(), odds[1:] - odds[:1], atol=1e-4)
+    np.testing.assert_allclose(reading.alone, odds[1:] - odds[:1], atol=1e-4)
 
 
 def test_what_a_cut_text_lost_is_not_explained(trained, predictor):

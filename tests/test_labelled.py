@@ -97,3 +97,9 @@ def test_a_label_that_is_nearly_a_coin_toss_is_called_unsure(capsys):
 
     assert "Label:  a (52.0%), unsure: b 48.0%" in shown(0.52, 0.48) and "unsure" not in shown(0.9, 0.1)
     assert "... (5,000 signs)" in shown(0.9, 0.1)
+
+
+def test_columns_that_differ_in_case_alone_are_all_kept(trained, tmp_path):
+    (tmp_path / "some.csv").write_text("text,Note,note\na dull film,,\n")
+    labelled(trained, "--file", tmp_path / "some.csv", "--output", tmp_path / "labels.csv")
+    assert (tmp_path / "labels.csv").read_text().splitlines()[0] == "text,Note,note,label,probability"

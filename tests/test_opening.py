@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,14 @@ def test_a_predictor_is_of_one_model(two_models, way):
     os.unlink(two_models / "go")
     assert replacer.wait() == 0
     assert set(seen) == {("one 0", "one 0"), ("other 0", "other 1")}
+
+
+def test_a_folder_whose_file_just_went_has_no_state(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    there = tmp_path / "gone"
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [there])
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    assert state_of(tmp_path) is None
 
 
 def test_an_error_of_a_folder_at_rest_is_that_error(tmp_path):

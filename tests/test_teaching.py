@@ -161,7 +161,7 @@ def test_examples_are_joined(dataset_folder):
     train, test = (Examples.tokenized(load_dataset(str(dataset_folder), split=split), encoder, split)
                    for split in ("train", "test"))  # fmt: skip
     targets = np.full((len(train), 2), 0.25), np.full((len(test), 2), 0.75)
-    both = train.taught(targets[0], test.taught(targets[1]))
+    both = train.taught(targets[0]).followed_by(test.taught(targets[1]))
     assert len(both) == 420 and both.targets[319:321].tolist() == [[0.25, 0.25], [0.75, 0.75]]
     np.testing.assert_array_equal(both.ids(319), train.ids(319))
     np.testing.assert_array_equal(both.ids(320), test.ids(0))

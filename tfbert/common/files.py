@@ -91,12 +91,15 @@ def read_whole(folder, read):
 
 
 def state_of(folder):
-    """Changes when a file of a model folder does; None while one is half replaced by replace_entries."""
+    """Changes when a file of a model folder does; None while one is half replaced, or a file of it just went."""
     folder = Path(folder).resolve()
     if any((staged / ASIDE).exists() for staged in (folder / ".saving", beside(folder))):
         return None
     places = [folder, folder / "onnx"]
-    found = [path.stat() for place in places if place.is_dir() for path in place.iterdir() if path.is_file()]
+    try:
+        found = [path.stat() for place in places if place.is_dir() for path in place.iterdir() if path.is_file()]
+    except FileNotFoundError:
+        return None
     return sorted((each.st_dev, each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
 
 

@@ -33,12 +33,9 @@ MEANT = {
 
 def meant(name, known):
     """The end of a message: which of the known settings a name stands for, or is nearest to, or nothing."""
-    plain = name.lstrip("-").replace("-", "_")
-    dashes = "--" * name.startswith("-")
-    if MEANT.get(plain) in known:
-        return f"; did you mean {dashes}{MEANT[plain]}?"
-    close = nearest(plain, known)
-    return close.replace("did you mean ", f"did you mean {dashes}")
+    plain, dashes = name.lstrip("-").replace("-", "_"), "--" * name.startswith("-")
+    wanted = MEANT[plain] if MEANT.get(plain) in known else plain
+    return nearest(dashes + wanted, [dashes + each for each in known])
 
 
 def option(default, help, choices=None, above=None, at_least=None, below=None, at_most=None, const=None, blank=False,

@@ -17,7 +17,7 @@ class Examples:
     """The token ids and labels of a split; the ids stay in Arrow, memory-mapped where the data set itself is.
 
     full_lengths: int32 (N,), tokens of each text; labels: int32 (N,), or float32 (N, L) where several may hold;
-    targets: probabilities to learn in place of labels, float32 (N, L), or None.
+    targets: probabilities to learn, float32 (N, L), or None; labels are then None.
     lengths: int32 (W,), of what is read, a row for each text, or for each of its windows; owners: int32 (W,), the text
     of each row; starts: int32 (W,), of the second texts of pairs, None where the model does not tell them apart;
     longest: of lengths, where XLA compiles whole steps, one for each length of a batch; else None.
@@ -28,7 +28,7 @@ class Examples:
         self.parts = [
             (chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in columns.column("input_ids").chunks
         ]
-        self.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in self.parts])
+        self.firsts = firsts_of(self.parts)
         self.lengths = np.concatenate([np.diff(offsets) for _, offsets in self.parts]).astype(np.int32)
         self.longest = int(self.lengths.max()) if compiled else None
         self.starts = self.targets = None
@@ -101,18 +101,22 @@ class Examples:
                 setattr(part, name, getattr(self, name)[:count])
         return part
 
-    def taught(self, targets, others=None):
-        """These Examples with targets, and after them others that have theirs. Each text is read in one window."""
+    def taught(self, targets):
+        """These Examples with targets, which their labels make room for."""
         whole = copy.copy(self)
-        whole.targets = np.float32(targets)
-        if others:
-            for name in ("lengths", "full_lengths", "labels", "starts", "targets"):
-                if getattr(whole, name) is not None:
-                    setattr(whole, name, np.concatenate([getattr(whole, name), getattr(others, name)]))
-            whole.parts = [*self.parts, *others.parts]
-            whole.firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in whole.parts])
-            whole.owners = np.arange(len(whole.lengths), dtype=np.int32)
-            whole.longest = self.longest and max(self.longest, others.longest)
+        whole.targets, whole.labels = np.float32(targets), None
+        return whole
+
+    def followed_by(self, others):
+        """These Examples, which have targets, and after them others that have theirs. Each is read in one window."""
+        whole = copy.copy(self)
+        for name in ("lengths", "full_lengths", "starts", "targets"):
+            if getattr(self, name) is not None:
+                setattr(whole, name, np.concatenate([getattr(self, name), getattr(others, name)]))
+        whole.parts = [*self.parts, *others.parts]
+        whole.firsts = firsts_of(whole.parts)
+        whole.owners = np.arange(len(whole.lengths), dtype=np.int32)
+        whole.longest = self.longest and max(self.longest, others.longest)
         return whole
 
     def fingerprint(self):
@@ -133,6 +137,11 @@ class Examples:
         """The model's inputs for these rows, as `pad` gives them."""
         length = padded_length(self.lengths[rows].max(), max_seq_length, self.longest)
         return pad([self.ids(row) for row in rows], length, None if self.starts is None else self.starts[rows])
+
+
+def firsts_of(parts):
+    """The number of the first row of each part, int (P + 1,). parts: as of Examples."""
+    return np.cumsum([0] + [len(offsets) - 1 for _, offsets in parts])
 
 
 def padded_length(length, max_seq_length, longest=None):

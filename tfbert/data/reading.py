@@ -1,6 +1,7 @@
 """Rows out of tables and lines out of .txt files, with the place of each for errors."""
 
 import os
+from collections import ChainMap
 
 from tfbert.common.errors import UserError
 from tfbert.common.text import is_utf8
@@ -27,7 +28,8 @@ def read_texts(path, text_column, pair_column=None, quoting="auto", notes=None):
         return
     flags = ("--text_column", "--text_pair_column")
     for place, row in read_rows(path, "--file", columns, quoting, notes, (".txt", *TABLES)):
-        yield place, tuple(text_in(row, column, place, flag) for column, flag in zip(columns, flags)), row
+        texts = tuple(text_in(row, column, place, flag) for column, flag in zip(columns, flags))
+        yield place, texts, row.maps[0] if isinstance(row, ChainMap) else row
 
 
 def read_lines(file, name, parts=1, notes=None):
@@ -117,14 +119,14 @@ def with_wanted(rows, columns, path, notes):
     """`rows` with the wanted columns under the names by which they are wanted, where only case or blanks differ."""
     taken = {}
     for place, row in rows:
-        known = len(taken)
+        known, others = len(taken), {}
         for column in columns:
             if column not in row:
                 same = [name for name in row if str(name).strip().casefold() == column.strip().casefold()]
                 if len(same) == 1:
-                    row[column] = row[same[0]]
+                    others[column] = row[same[0]]
                     taken[same[0]] = column
         if len(taken) > known:
             names = ", ".join(f"{name!r} for {column!r}" for name, column in taken.items())
             notes.append(f"{path}: columns of nearly the right names are taken: {names}")
-        yield place, row
+        yield place, ChainMap(row, others) if others else row

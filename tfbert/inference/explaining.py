@@ -6,6 +6,7 @@ value (Lundberg and Lee 2017, arXiv:1705.07874); their mean is more faithful tha
 need the model's answers alone, so that they work on ONNX.
 """
 
+import functools
 import heapq
 
 import numpy as np
@@ -36,6 +37,7 @@ def reasons_for(folder, dataset):
     """
     predictor = Predictor(folder)
 
+    @functools.cache  # the report shows some texts twice
     def reasons(number):
         texts = [dataset[number][name] for name in ("text", "text_pair") if name in dataset.column_names]
         reading = Reading(predictor, *texts)
@@ -101,6 +103,7 @@ class Reading:
         after = np.concatenate([combined(each, self.owners) for each in logits])
         return self.log_odds(self.logits[None]) - self.log_odds(after), sum(map(len, asked))
 
+    @functools.cached_property
     def alone(self):
         """What each word adds to each label's log-odds where there is no other, float (W, L)."""
         encoder, parts = self.predictor.encoder, [[] for _ in self.words]
@@ -136,7 +139,7 @@ def scores_of_words(reading, label):
     """
     if not reading.words:
         return np.zeros(0)
-    alone = reading.alone()[:, label]
+    alone = reading.alone[:, label]
     lost = np.zeros(len(reading.words))
     spent, queue = 0, []
     todo = parts_of(reading.words, 0, len(lost)) if len(lost) else []

@@ -13,9 +13,10 @@ import numpy as np
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import write_json, write_text
+from tfbert.data.tasks import MULTI_LABEL
 from tfbert.inference.runtimes import onnx_model, quantized
 from tfbert.model.config_files import read_config
-from tfbert.model.configs import model_config, reading_config
+from tfbert.model.configs import length_read, model_config, reading_config
 from tfbert.model.weight_files import open_weights
 
 KINDS = ("saved_model", "litert", "onnx", "pytorch")
@@ -30,22 +31,18 @@ def export(kind, model_dir, folder, length=None):
     """
     config_json = read_config(model_dir)
     config, reading = model_config(config_json, model_dir), reading_config(config_json, model_dir)
-    longest = min(reading.get("max_seq_length", config.max_length), config.max_length)
+    longest = length_read(config, reading)
     if length and length > longest:
         raise UserError(f"--length {length}: the model reads at most {longest} tokens")
-    if kind == "onnx":
-        return copied(model_dir, folder, "onnx", config, reading, longest)
-    if kind == "pytorch":
-        return copied(model_dir, folder, "pytorch", config, reading, longest)
+    if kind in ("onnx", "pytorch"):
+        return copied(model_dir, folder, kind, config, reading, longest)
     from tfbert.model.backend import load_keras
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of gradients, which nobody asks an exported model for
     load_keras()
-    from tfbert.model.folders import load_classifier
+    from tfbert.model.folders import load_trained
 
-    model, line = load_classifier(model_dir)
-    if "new:" in line:
-        raise UserError(f"{model_dir} holds an encoder, but no classifier: python train.py makes one of it")
+    model = load_trained(model_dir)
     if kind == "saved_model":
         target = Path(folder, "1")  # TensorFlow Serving looks for numbered versions
         write_saved_model(model, target, reading, None, None)
@@ -104,7 +101,7 @@ def write_saved_model(model, folder, reading, batch, length):
 
     names = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(model.config.type_vocab_size)
     signature = {name: keras.InputSpec("int32", shape=(batch, length), name=name) for name in names}
-    several = model.config.problem_type == "multi_label_classification"
+    several = model.config.problem_type == MULTI_LABEL
 
     def serve(inputs):
         logits = model(inputs, training=False)

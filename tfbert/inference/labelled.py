@@ -17,7 +17,7 @@ def labelled_file(path):
     """Yields a function that adds a row: add(place, row, texts, result). row: what stood in the file, or {}.
 
     The columns are those of the first row, or text, and label and probability, with predicted_ before these where a
-    column has such a name. Raises UserError for another kind than KINDS, and where later rows have other columns.
+    column has such a name. path: of one of KINDS. Raises UserError where later rows have other columns.
     """
     kind = Path(path).suffix.lower()
     with replaced_file(path) as staged, open(staged, "w", newline="", encoding="utf-8", errors="replace") as file:
@@ -25,7 +25,7 @@ def labelled_file(path):
 
         def add(place, row, texts, result):
             nonlocal writer, ours
-            row = without_copies(row) or dict(zip(("text", "text_pair"), texts))
+            row = row or dict(zip(("text", "text_pair"), texts))
             if writer is None:
                 ours = free_names(row)
                 writer = csv.DictWriter(file, [*row, *ours], "", delimiter=SIGNS.get(kind, ","))
@@ -42,14 +42,6 @@ def labelled_file(path):
                 file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
         yield add
-
-
-def without_copies(row):
-    """A row without the wanted columns that reading.py took from one whose name differs in case or blanks alone."""
-    kept = {}
-    for name, value in row.items():
-        kept.setdefault(str(name).strip().casefold(), (name, value))
-    return dict(kept.values())
 
 
 def free_names(row):

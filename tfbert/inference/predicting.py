@@ -3,18 +3,17 @@
 With an ONNX model this imports neither TensorFlow nor transformers: a review takes a fifth of a second, start included.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import read_whole
 from tfbert.data.batches import by_length, pad, padded_length
 from tfbert.data.tasks import MULTI_LABEL
-from tfbert.data.tokenizing import TextEncoder, highest_id
+from tfbert.data.tokenizing import highest_id
 from tfbert.data.windows import combined
 from tfbert.inference.runtimes import keras_model, onnx_model
-from tfbert.model.configs import model_config, read_config, reading_config
+from tfbert.model.config_files import must_hold_model
+from tfbert.model.configs import encoder_as_trained, model_config, read_config, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 
 
@@ -31,16 +30,13 @@ class Predictor:
         read_whole(folder, lambda: self.load(folder, quantize))
 
     def load(self, folder, quantize):
-        if not Path(folder, "config.json").exists():
-            raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
+        must_hold_model(folder)
         config_json = read_config(folder)
         config = model_config(config_json, folder)
         self.labels = list(config.id2label.values())
         self.multi_label = config.problem_type == MULTI_LABEL
         reading = reading_config(config_json, folder)
-        length = min(reading.get("max_seq_length", config.max_length), config.max_length)
-        cutting = [reading[name] for name in ("truncation", "head_share", "long_texts")]
-        self.encoder = TextEncoder.from_folder(folder, length, *cutting)
+        self.encoder = encoder_as_trained(folder, config, reading)
         if (highest := highest_id(self.encoder.tokenizer, folder)) >= config.vocab_size:
             raise UserError(
                 f"{folder}: the tokenizer has a token {highest}, but config.json a vocab_size of {config.vocab_size}: "

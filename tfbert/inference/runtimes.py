@@ -82,10 +82,8 @@ def keras_model(folder):
     from tfbert.model.backend import load_keras
 
     load_keras()
-    from tfbert.model.folders import load_classifier
+    from tfbert.model.folders import load_trained
 
-    model, line = load_classifier(folder)
-    if "new:" in line:
-        raise UserError(f"{folder} holds an encoder, but no classifier: python train.py --model_name_or_path {folder}")
+    model = load_trained(folder)
     model.compile(jit_compile=False)
     return model.predict_on_batch

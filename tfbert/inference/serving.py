@@ -3,7 +3,6 @@
 import contextlib
 import json
 import secrets
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -191,6 +190,6 @@ async def in_one_line(request, error):
     """What pydantic finds wrong with a body."""
     if "json" not in request.headers.get("content-type", ""):
         return JSONResponse({"detail": "send JSON, with the header Content-Type: application/json"}, 422)
-    found = Counter(".".join(map(str, each["loc"][1:])) + ": " + each["msg"] for each in error.errors())
+    found = dict.fromkeys(".".join(map(str, each["loc"][1:])) + ": " + each["msg"] for each in error.errors())
     wanted = 'send {"inputs": "a text"}, {"inputs": ["a text", ...]} or {"texts": ["a text", ...]}'
     return JSONResponse({"detail": f"{wanted}: {'; '.join(list(found)[:4])[:400]}"}, 422)

@@ -31,6 +31,12 @@ def read_config(folder):
     return config | {"model_type": kind}
 
 
+def must_hold_model(folder):
+    """Raises UserError where train.py has written nothing into a folder."""
+    if not Path(folder, "config.json").exists():
+        raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
+
+
 def type_by_weights(folder, path):
     """The model_type of a config.json, `path`, that has none."""
     with open_weights(folder) as stored:

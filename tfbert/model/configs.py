@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tfbert.common.errors import UserError
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
-from tfbert.data.tokenizing import TRUNCATIONS
+from tfbert.data.tokenizing import TRUNCATIONS, TextEncoder
 from tfbert.data.windows import LONG_TEXTS
 from tfbert.model.config_files import read_config
 from tfbert.model.weight_names import CLASSES, ROBERTAS
@@ -185,6 +185,17 @@ def check(result, config, source):
     }
     for rule, holds in rules.items():
         must(holds, f"{source}: {rule}")
+
+
+def length_read(config, reading):
+    """Tokens that a trained model reads at a time, an int. config: a ModelConfig; reading: what reading_config gave."""
+    return min(reading.get("max_seq_length", config.max_length), config.max_length)
+
+
+def encoder_as_trained(folder, config, reading):
+    """The TextEncoder in a model's folder, which cuts as in training. config, reading: as in length_read."""
+    cutting = [reading[name] for name in ("truncation", "head_share", "long_texts")]
+    return TextEncoder.from_folder(folder, length_read(config, reading), *cutting)
 
 
 def reading_config(config, source="config.json"):

@@ -30,6 +30,14 @@ def load_classifier(folder, config=None, policy="float32"):
     return load_model(SequenceClassifier, folder, config or read_config(folder), policy)
 
 
+def load_trained(folder, policy="float32"):
+    """As load_classifier, of a model that train.py wrote. Raises UserError where the folder holds no classifier."""
+    model, line = load_classifier(folder, policy=policy)
+    if "new:" in line:
+        raise UserError(f"{folder} holds an encoder, but no classifier: python train.py --model_name_or_path {folder}")
+    return model
+
+
 def load_model(model_class, folder, config, policy):
     """As load_classifier, for a SequenceClassifier or a MaskedLanguageModel; made once the shapes are right."""
     sizes = model_config(config, folder)

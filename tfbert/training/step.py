@@ -68,12 +68,13 @@ def graph_of_step(model, signature):
 
 def compile_classifier(model, settings, total_steps, xla, class_weights=None):
     """For a SequenceClassifier. class_weights: float (L,), factors of the loss, or None."""
-    accuracy = keras.metrics.MeanMetricWrapper(share_right, name="accuracy")
     if model.config.problem_type == MULTI_LABEL:
-        accuracy = keras.metrics.MeanMetricWrapper(share_of_decisions, name="accuracy")
+        right = share_of_decisions
         loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
     else:
+        right = share_right
         loss = classifier_loss(model.config.num_labels, settings.label_smoothing, class_weights)
+    accuracy = keras.metrics.MeanMetricWrapper(right, name="accuracy")
     compile_step(model, new_optimizer(model, settings, total_steps), loss, accuracy, xla, settings.adversarial)
 
 

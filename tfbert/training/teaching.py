@@ -19,10 +19,10 @@ from tfbert.data.batches import Examples
 from tfbert.data.mirrors import cache_folder
 from tfbert.data.splits import load_unlabelled
 from tfbert.data.tasks import MULTI_LABEL
-from tfbert.data.tokenizing import TextEncoder
-from tfbert.model.configs import model_config, read_config, reading_config
+from tfbert.model.configs import encoder_as_trained, model_config, read_config, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 from tfbert.report.metrics import decided, score
+from tfbert.training.checkpoints import sum_of
 from tfbert.training.evaluating import Countdown, predict
 
 SHARE = 0.5  # of what a text with a label teaches, the teacher's; of one without, all is
@@ -43,7 +43,7 @@ class Teacher:
         read_whole(self.folder, self.load)
 
     def load(self):
-        from tfbert.model.folders import load_classifier
+        from tfbert.model.folders import load_trained
 
         job, folder = self.job, self.folder
         config = model_config(read_config(folder), folder)
@@ -57,14 +57,9 @@ class Teacher:
         self.order = [its.index(name) for name in names]
         self.temperature = reading["temperature"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(its)))[self.order]
-        self.length = min(reading.get("max_seq_length", config.max_length), config.max_length)
-        cutting = [reading[name] for name in ("truncation", "head_share", "long_texts")]
-        self.encoder = TextEncoder.from_folder(folder, self.length, *cutting)
-        self.model, line = load_classifier(folder, policy=job.device.policy)
-        if "new:" in line:
-            raise UserError(
-                f"--teacher {folder} holds an encoder, but no classifier: name a folder that train.py wrote"
-            )
+        self.encoder = encoder_as_trained(folder, config, reading)
+        self.length = self.encoder.max_seq_length
+        self.model = load_trained(folder, job.device.policy)
         self.model.compile(jit_compile=job.device.xla)
         self.mark = f"{mark_of(folder)}-{job.device.policy}"
 
@@ -97,25 +92,22 @@ class Teacher:
 def learn_from_teacher(job):
     """Gives the job the texts to learn from with what the teacher says of them, the unlabelled ones included."""
     with job.stopwatch("asking the teacher"):
-        teacher, labels, others = Teacher(job), job.train.labels, None
-        if job.settings.unsupervised or job.settings.unlabelled_file:
-            more = load_unlabelled(job.task, job.data, job.settings, job.splits)
-            kind = job.splits.train.features["label"]
-            more = more.add_column("label", [job.splits.train[0]["label"]] * len(more), feature=kind)
-            say("Unlabelled", f"{len(more):,} {job.task.unit}, which the teacher labels")
+        teacher, labels = Teacher(job), job.train.labels
+        more = unlabelled(job) if job.settings.unsupervised or job.settings.unlabelled_file else None
         said = teacher.probabilities(job.splits.train)
         held = labels if job.several else np.eye(len(job.splits.label_names), dtype=np.float32)[labels]
-        if job.settings.unsupervised or job.settings.unlabelled_file:
+        job.taught = job.train.taught((1 - SHARE) * held + SHARE * said)
+        if more:
             others = Examples.tokenized(more, job.text_encoder, "tokenizing unlabelled", job.device.xla)
-            others = others.taught(teacher.probabilities(more))
-            others.labels = np.asarray(decided_by(others.targets, job.several), labels.dtype)
-        job.taught = job.train.taught((1 - SHARE) * held + SHARE * said, others)
+            job.taught = job.taught.followed_by(others.taught(teacher.probabilities(more)))
         job.teacher = teacher
 
 
-def decided_by(probabilities, several):
-    """The labels that probabilities, float (N, L), stand for: int (N,), or where several may hold float (N, L)."""
-    return np.float32(probabilities > 0.5) if several else probabilities.argmax(axis=1)
+def unlabelled(job):
+    """The texts without labels, a `datasets.Dataset` like that of train, whose labels say nothing."""
+    train, more = job.splits.train, load_unlabelled(job.task, job.data, job.settings, job.splits)
+    say("Unlabelled", f"{len(more):,} {job.task.unit}, which the teacher labels")
+    return more.add_column("label", [train[0]["label"]] * len(more), feature=train.features["label"])
 
 
 def teacher_and_student(job, model, logits):
@@ -164,8 +156,7 @@ def mark_of(folder):
     found = hashlib.sha256()
     for path in sorted(path for path in Path(folder).iterdir() if path.is_file()):
         if path.suffix in (".h5", ".safetensors", ".json", ".txt"):
-            with open(path, "rb") as file:
-                found.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+            found.update(f"{path.name} {sum_of(path)}".encode())
     return found.hexdigest()[:16]
 
 
