@@ -9,7 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
 ENCODERS = ["tiny_bert", "tiny_distilbert", "tiny_roberta", "tiny_electra", "tiny_mpnet", "tiny_albert",
-            "tiny_xlm_roberta", "tiny_camembert"]  # fmt: skip
+            "tiny_xlm_roberta", "tiny_camembert", "tiny_deberta_v2", "tiny_modernbert"]  # fmt: skip
+H5 = [name + "_h5" for name in ENCODERS if name != "tiny_modernbert"]  # transformers 4 has a TensorFlow class for them
 sys.path.insert(0, str(ROOT))
 for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # tiny models gain nothing from threads, and another process uses the other cores

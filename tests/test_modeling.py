@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import ENCODERS, FIXTURES
+from conftest import ENCODERS, FIXTURES, H5
 
 from tfbert.data.tasks import MULTI_LABEL
 from tfbert.model import modeling
@@ -28,7 +28,7 @@ def tiny(**changes):
 IDS = {"input_ids": np.arange(24, dtype=np.int32).reshape(2, 12) + 1}
 
 
-@pytest.mark.parametrize("name", [name + kind for name in ENCODERS for kind in ("", "_h5")])
+@pytest.mark.parametrize("name", ENCODERS + H5)
 def test_logits_equal_those_of_transformers(name):
     inputs, logits = golden(name)
     model, _ = load_classifier(FIXTURES / name)

@@ -6,7 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from conftest import ENCODERS, FIXTURES
+from conftest import FIXTURES, H5
 from safetensors.numpy import load_file, save_file
 
 from tfbert.common.console import note_once
@@ -59,7 +59,7 @@ def write_h5_shard(weights, path):
 
 
 @pytest.mark.parametrize("kind", ["one", "shards", "h5_shards"])
-@pytest.mark.parametrize("name", [name + "_h5" for name in ENCODERS])
+@pytest.mark.parametrize("name", H5)
 def test_tensorflows_names_and_layouts_load(name, kind, tmp_path):
     folder, weights = copied(name, tmp_path / "model"), stored_by_tensorflow(name)
     if kind == "one":

@@ -16,6 +16,12 @@ class SilentServer(TimeoutError):
     """A server that no longer answers. Threads still wait for it, and would hold the process at its end."""
 
 
+def must(holds, rule):
+    """Raises UserError with this rule where it does not hold."""
+    if not holds:
+        raise UserError(rule)
+
+
 def nearest(name, known):
     """The end of a message: which of `known` may have been meant, or nothing."""
     close = difflib.get_close_matches(name, known, n=1)

@@ -16,7 +16,8 @@ from tfbert.common.files import write_json, write_text
 from tfbert.data.tasks import MULTI_LABEL
 from tfbert.inference.runtimes import onnx_model, quantized
 from tfbert.model.config_files import read_config
-from tfbert.model.configs import length_read, model_config, reading_config
+from tfbert.model.configs import model_config
+from tfbert.model.text_settings import length_read, reading_config
 from tfbert.model.weight_files import open_weights
 
 KINDS = ("saved_model", "litert", "onnx", "pytorch")

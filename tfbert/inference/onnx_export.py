@@ -1,7 +1,6 @@
-"""The model as an ONNX graph of ONNX Runtime's fused operators, written straight from the weights.
+"""The model as an ONNX graph, written straight from the weights: a short list of nodes.
 
-An encoder is a short list of nodes: EmbedLayerNormalization, Attention, SkipLayerNormalization and
-BiasGelu are defined in github.com/microsoft/onnxruntime, docs/ContribOperators.md.
+onnx_graph.py collects them; onnx_blocks.py has the blocks of the encoder.
 """
 
 import shutil
@@ -9,46 +8,11 @@ import shutil
 import keras
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from tfbert.inference.onnx_blocks import bert_blocks, modern_blocks
+from tfbert.inference.onnx_graph import FUSED, Graph
 from tfbert.inference.runtimes import onnx_model
-
-FUSED = "com.microsoft"
-
-
-class Graph:
-    """Collects nodes and weights; `add` returns the name of a node's first output."""
-
-    def __init__(self):
-        self.nodes, self.weights = [], {}
-
-    def weight(self, name, value):
-        """The name, for a node's inputs; the layers of an ALBERT share theirs."""
-        self.weights[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
-        return name
-
-    def variable(self, variable):
-        return self.weight(variable.path, variable)
-
-    def product(self, x, layer):
-        """x times a linear layer's matrix."""
-        return self.add("MatMul", x, self.variable(layer.kernel))
-
-    def add(self, operator, *inputs, outputs=1, domain="", **attributes):
-        names = [f"{operator}_{len(self.nodes)}_{number}" for number in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, domain=domain, **attributes))
-        return names[0] if outputs == 1 else names
-
-    def activation(self, kind, x, bias):
-        """The activation of x + bias."""
-        if kind == "gelu":
-            return self.add("BiasGelu", x, bias, domain=FUSED)
-        if kind in ("gelu_new", "gelu_pytorch_tanh"):
-            return self.add("FastGelu", x, bias, domain=FUSED)
-        x = self.add("Add", x, bias)
-        if kind in ("silu", "swish"):
-            return self.add("Mul", x, self.add("Sigmoid", x))
-        return self.add({"relu": "Relu", "tanh": "Tanh"}[kind], x)
 
 
 def save_onnx(folder, model, some):
@@ -92,10 +56,8 @@ def export_onnx(model, path):
     config, encoder, graph = model.config, model.encoder, Graph()
     inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(config.type_vocab_size)
     x, lengths = embedded(graph, encoder.embeddings, config, inputs)
-    bias = position_bias(graph, encoder.position_bias) if encoder.position_bias else None
-    for number in range(config.num_hidden_layers):
-        x = transformed(graph, encoder.blocks[number % len(encoder.blocks)], config, x, lengths, bias)
-    add_head(graph, model, x)
+    blocks = modern_blocks if config.pre_norm else bert_blocks
+    add_head(graph, model, blocks(graph, encoder, config, x, lengths))
 
     signature = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs]
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", config.num_labels])
@@ -110,44 +72,29 @@ def export_onnx(model, path):
 def embedded(graph, layer, config, inputs):
     """The names of the embedded texts, float (B, S, D), and of their lengths, int32 (B,)."""
     ids = {name: graph.add("Cast", name, to=TensorProto.INT32) for name in inputs}
-    x, lengths, _ = graph.add(
-        "EmbedLayerNormalization",
-        ids["input_ids"],
-        ids.get("token_type_ids", ""),
-        graph.variable(layer.word),
-        graph.weight("positions", np.asarray(layer.position)[config.position_offset :]),
-        graph.variable(layer.token_type) if config.type_vocab_size else "",
-        graph.variable(layer.norm.gamma),
-        graph.variable(layer.norm.beta),
-        ids["attention_mask"],
-        outputs=3,
-        domain=FUSED,
-        epsilon=config.layer_norm_eps,
-    )
-    if layer.project:
-        x = graph.add("Add", graph.product(x, layer.project), graph.variable(layer.project.bias))
-    return x, lengths
-
-
-def transformed(graph, block, config, x, lengths, bias):
-    """The name of what a block makes of x, float (B, S, D)."""
-    attention, heads = block.attention, {"domain": FUSED, "num_heads": config.num_attention_heads}
-    qkv_bias = graph.variable(attention.qkv.bias)
-    if bias:  # Attention takes such a bias too, but not when it is quantized
-        qkv = graph.add("Split", graph.product(x, attention.qkv), outputs=3, axis=2)
-        attended = graph.add("MultiHeadAttention", *qkv, qkv_bias, lengths, bias, **heads)
+    types = graph.variable(layer.token_type) if config.type_vocab_size else ""
+    if config.absolute_positions:
+        x, lengths, _ = graph.add(
+            "EmbedLayerNormalization",
+            ids["input_ids"],
+            ids.get("token_type_ids", ""),
+            graph.variable(layer.word),
+            graph.weight("positions", np.asarray(layer.position)[config.position_offset :]),
+            types,
+            graph.variable(layer.norm.gamma),
+            graph.variable(layer.norm.beta),
+            ids["attention_mask"],
+            outputs=3,
+            domain=FUSED,
+            epsilon=config.layer_norm_eps,
+        )
     else:
-        attended = graph.add("Attention", x, graph.variable(attention.qkv.kernel), qkv_bias, lengths, **heads)
-
-    def add_and_normalize(y, x, dense, norm):
-        weights = [graph.variable(each) for each in (norm.gamma, norm.beta, dense.bias)]
-        y = graph.product(y, dense)
-        return graph.add("SkipLayerNormalization", y, x, *weights, domain=FUSED, epsilon=config.layer_norm_eps)
-
-    x = add_and_normalize(attended, x, attention.output_dense, block.attention_norm)
-    hidden = graph.product(x, block.intermediate)
-    hidden = graph.activation(config.hidden_act, hidden, graph.variable(block.intermediate.bias))
-    return add_and_normalize(hidden, x, block.output_dense, block.output_norm)
+        x = graph.add("Gather", graph.variable(layer.word), ids["input_ids"])
+        if types:
+            x = graph.add("Add", x, graph.add("Gather", types, ids["token_type_ids"]))
+        x = graph.normalized(x, layer.norm)
+        lengths = graph.add("ReduceSum", ids["attention_mask"], graph.integers(1), keepdims=0)
+    return graph.linear(x, layer.project) if layer.project else x, lengths
 
 
 def add_head(graph, model, x):
@@ -160,23 +107,15 @@ def add_head(graph, model, x):
     if model.pooler:
         pooled = graph.product(pooled, model.pooler)
         pooled = graph.activation(config.pooler_act, pooled, graph.variable(model.pooler.bias))
+    if model.pooler_norm:
+        pooled = graph.normalized(pooled, model.pooler_norm)
     weights = [graph.variable(each) for each in (model.classifier.kernel, model.classifier.bias)]
     graph.nodes.append(helper.make_node("Gemm", [pooled, *weights], ["logits"]))
 
 
-def position_bias(graph, layer):
-    """The name of MPNet's bias, float (1, H, S, S), for S as long as the inputs."""
-    whole = graph.weight("position_bias", np.asarray(layer(np.zeros((1, layer.config.max_length), np.int32))))
-    length = graph.add("Shape", "input_ids", start=1, end=2)
-    ends = graph.add("Concat", length, length, axis=0)
-    starts, axes = graph.weight("starts", np.zeros(2, np.int64)), graph.weight("axes", np.array([2, 3]))
-    return graph.add("Slice", whole, starts, ends, axes)
-
-
 def mean_of_tokens(graph, x):
     """The name of the mean over all that is not padding, float (B, D)."""
-    axis = graph.weight("axis", np.array([1]))
     mask = graph.add("Cast", "attention_mask", to=TensorProto.FLOAT)
-    weighed = graph.add("Mul", x, graph.add("Unsqueeze", mask, graph.weight("last", np.array([2]))))
-    total = graph.add("ReduceSum", weighed, axis, keepdims=0)
-    return graph.add("Div", total, graph.add("ReduceSum", mask, axis, keepdims=1))
+    weighed = graph.add("Mul", x, graph.add("Unsqueeze", mask, graph.integers(2)))
+    total = graph.add("ReduceSum", weighed, graph.integers(1), keepdims=0)
+    return graph.add("Div", total, graph.add("ReduceSum", mask, graph.integers(1), keepdims=1))

@@ -13,7 +13,8 @@ from tfbert.data.tokenizing import highest_id
 from tfbert.data.windows import combined
 from tfbert.inference.runtimes import keras_model, onnx_model
 from tfbert.model.config_files import must_hold_model
-from tfbert.model.configs import encoder_as_trained, model_config, read_config, reading_config
+from tfbert.model.configs import model_config, read_config
+from tfbert.model.text_settings import encoder_as_trained, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 
 

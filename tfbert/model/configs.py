@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from tfbert.common.errors import UserError
+from tfbert.common.errors import must
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
-from tfbert.data.tokenizing import TRUNCATIONS, TextEncoder
-from tfbert.data.windows import LONG_TEXTS
 from tfbert.model.config_files import read_config
+from tfbert.model.distances import DISTANCES
+from tfbert.model.text_settings import reading_config
 from tfbert.model.weight_names import CLASSES, ROBERTAS
 
 
@@ -26,15 +26,27 @@ class ModelConfig:
     classifier_dropout: float = 0.1
     embedding_size: int | None = None  # where it is not hidden_size (ELECTRA, ALBERT)
     max_position_embeddings: int = 512
+    absolute_positions: bool = True  # a vector for each place (all but DeBERTa and ModernBERT)
     position_offset: int = 0  # positions that no token has (RoBERTa, MPNet)
-    relative_attention_num_buckets: int = 0  # 0: no relative positions; all but MPNet
+    relative_attention_num_buckets: int = 0  # a bias for each distance (MPNet)
+    disentangled: bool = False  # a vector for each distance (DeBERTa, and the next three)
+    position_buckets: int = 0  # for near and, in steps that grow, far distances; 0: each has its own
+    max_relative_positions: int = 0
+    relative_norm: bool = False
     share_layers: bool = False  # one block for all layers (ALBERT)
+    pre_norm: bool = False  # the blocks of modern.py (ModernBERT, and the next four)
+    layer_types: list[str] = field(default_factory=list)  # full_attention or sliding_attention, of each layer
+    local_attention: int = 0  # tokens that the latter sees, half to each side
+    rope_theta: float = 0.0  # how far apart the slowest of the rotations tell places
+    local_rope_theta: float = 0.0
+    use_biases: bool = True
     type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT, MPNet)
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
     pooling: str = "pooler"  # what is classified: "pooler", of the first token; "first", as it is; "mean", of all
     pooler_act: str = "tanh"
     dropout_before_pooler: bool = False  # and after it (RoBERTa, ELECTRA, MPNet)
+    pooler_with_norm: bool = False  # a pooler that ends in LayerNorm, and pools means too (ModernBERT)
     pad_token_id: int = 0
     problem_type: str = SINGLE_LABEL
     id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
@@ -52,8 +64,15 @@ class ModelConfig:
         """Tokens that the model can read."""
         return self.max_position_embeddings - self.position_offset
 
+    @property
+    def relative_shape(self):
+        """Of the table that distances have, or None."""
+        if self.disentangled:
+            return 2 * (self.position_buckets or self.max_relative_positions), self.hidden_size
+        buckets = self.relative_attention_num_buckets
+        return (buckets, self.num_attention_heads) if buckets else None
 
-POOLINGS = ("pooler", "first", "mean")
+
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
 # model_type -> how config.json calls what ModelConfig calls otherwise
@@ -69,6 +88,14 @@ CONFIG_NAMES = {
         "classifier_dropout": "seq_classif_dropout",
     },
     "albert": {"classifier_dropout": "classifier_dropout_prob"},
+    "deberta-v2": {"classifier_dropout": "cls_dropout", "pooler_act": "pooler_hidden_act"},
+    "modernbert": {
+        "hidden_act": "hidden_activation",
+        "hidden_dropout_prob": "mlp_dropout",
+        "attention_probs_dropout_prob": "attention_dropout",
+        "layer_norm_eps": "norm_eps",
+        "pooler_act": "classifier_activation",
+    },
 }
 # model_type -> what transformers takes where config.json is silent, and what its classes do whatever it says
 DEFAULTS = {
@@ -79,6 +106,12 @@ DEFAULTS = {
     "albert": {"vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_attention_heads": 64,
                "intermediate_size": 16384, "hidden_act": "gelu_new", "hidden_dropout_prob": 0.0,
                "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.1},
+    "deberta-v2": {"vocab_size": 128100, "hidden_size": 1536, "num_hidden_layers": 24, "num_attention_heads": 24,
+                   "intermediate_size": 6144, "type_vocab_size": 0, "layer_norm_eps": 1e-7, "pooler_act": "gelu"},
+    "modernbert": {"vocab_size": 50368, "num_hidden_layers": 22, "intermediate_size": 1152,
+                   "max_position_embeddings": 8192, "layer_norm_eps": 1e-5, "pad_token_id": 50283,
+                   "pooler_act": "gelu", "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+                   "local_attention": 128},
 }  # fmt: skip
 CONSTANTS = {
     "bert": {"embedding_size": None},
@@ -87,13 +120,24 @@ CONSTANTS = {
     "electra": {"pooler_act": "gelu", "dropout_before_pooler": True},
     "mpnet": {"embedding_size": None, "position_offset": 2, "dropout_before_pooler": True, "type_vocab_size": 0},
     "albert": {"share_layers": True},
+    "deberta-v2": {"embedding_size": None, "disentangled": True},
+    "modernbert": {
+        "embedding_size": None,
+        "absolute_positions": False,
+        "type_vocab_size": 0,
+        "pre_norm": True,
+        "use_biases": False,
+        "pooler_with_norm": True,
+    },
 }
 # of ModelConfig's names, those that no config.json has
-OWN_NAMES = {"position_offset", "share_layers", "pooling", "pooler_act", "dropout_before_pooler"}
+OWN_NAMES = {"position_offset", "share_layers", "pooling", "pooler_act", "dropout_before_pooler", "absolute_positions",
+             "disentangled", "position_buckets", "max_relative_positions", "relative_norm", "pre_norm", "layer_types",
+             "rope_theta", "local_rope_theta", "use_biases", "pooler_with_norm"}  # fmt: skip
 SIZES = {"vocab_size": 10_000_000, "hidden_size": 65_536, "num_hidden_layers": 1_000, "num_attention_heads": 65_536,
          "intermediate_size": 1_000_000, "max_position_embeddings": 100_000, "type_vocab_size": 10_000,
          "pad_token_id": 10_000_000, "embedding_size": 65_536,
-         "relative_attention_num_buckets": 1_000}  # fmt: skip  # and the most that is read
+         "relative_attention_num_buckets": 1_000, "local_attention": 100_000}  # fmt: skip  # and the most that is read
 RELATIVE_POSITIONS = 4_096  # the most with a bias for each distance, which takes memory by the square
 SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "layer_norm_eps",
           "initializer_range"}  # fmt: skip
@@ -128,17 +172,14 @@ def model_config(config, source="config.json"):
     values |= CONSTANTS[kind]
     if kind in ROBERTAS:
         values["position_offset"] = values["pad_token_id"] + 1
+    if kind in DISTANCES:
+        values |= DISTANCES[kind](config, values, source)
     if kind == "electra" and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = None
     values["pooling"] = reading_config(config, source)["pooling"]
     result = ModelConfig(**values)
     check(result, config, source)
     return result
-
-
-def must(holds, rule):
-    if not holds:
-        raise UserError(rule)
 
 
 def labels_of(id2label, config, source):
@@ -169,6 +210,7 @@ def check(result, config, source):
             not result.relative_attention_num_buckets or result.max_position_embeddings <= RELATIVE_POSITIONS
         ),
         f"activation {result.hidden_act} is not one of {', '.join(ACTIVATIONS)}": result.hidden_act in ACTIVATIONS,
+        f"the pooler's {result.pooler_act} is not one of {', '.join(ACTIVATIONS)}": result.pooler_act in ACTIVATIONS,
         f"problem_type {result.problem_type} is not {SINGLE_LABEL} or {MULTI_LABEL}": (
             result.problem_type in (SINGLE_LABEL, MULTI_LABEL)
         ),
@@ -187,56 +229,6 @@ def check(result, config, source):
         must(holds, f"{source}: {rule}")
 
 
-def length_read(config, reading):
-    """Tokens that a trained model reads at a time, an int. config: a ModelConfig; reading: what reading_config gave."""
-    return min(reading.get("max_seq_length", config.max_length), config.max_length)
-
-
-def encoder_as_trained(folder, config, reading):
-    """The TextEncoder in a model's folder, which cuts as in training. config, reading: as in length_read."""
-    cutting = [reading[name] for name in ("truncation", "head_share", "long_texts")]
-    return TextEncoder.from_folder(folder, length_read(config, reading), *cutting)
-
-
-def reading_config(config, source="config.json"):
-    """How texts are read and confidence is stated: what "tfbert" in a config.json dict says, or defaults.
-
-    max_seq_length and thresholds, a number for each label, may be missing. Raises UserError where a value is not as
-    train.py writes it.
-    """
-    found = config.get("tfbert", {})
-    if not isinstance(found, dict):
-        raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
-    defaults = {"truncation": "head+tail", "head_share": 0.25, "long_texts": "cut", "pooling": "pooler",
-                "temperature": 1.0, "pair": False,
-                "example": "This movie is absolutely wonderful and inspiring."}  # fmt: skip
-    result = defaults | found
-
-    def number(low, high):
-        return lambda value: type(value) in (int, float) and low <= value <= high
-
-    labels = len(config.get("id2label") or ())
-    rules = {
-        "max_seq_length": (lambda value: type(value) is int and value > 2, "a whole number from 3 on"),
-        "truncation": (TRUNCATIONS.__contains__, f"one of {', '.join(TRUNCATIONS)}"),
-        "head_share": (number(0, 1), "a number from 0 to 1"),
-        "long_texts": (LONG_TEXTS.__contains__, f"one of {', '.join(LONG_TEXTS)}"),
-        "pooling": (POOLINGS.__contains__, f"one of {', '.join(POOLINGS)}"),
-        "temperature": (number(1e-3, 1e3), "a number from 0.001 to 1000"),
-        "pair": (lambda value: isinstance(value, bool), "true or false"),
-        "example": (lambda value: isinstance(value, str), "text"),
-        "thresholds": (
-            lambda value: isinstance(value, list) and all(map(number(0, 1), value)) and len(value) == labels,
-            "a number from 0 to 1 for each label",
-        ),
-    }
-    for name, value in result.items():
-        holds, rule = rules.get(name, (lambda value: True, ""))
-        if not holds(value):
-            raise UserError(f"{source}: tfbert.{name} is {value!r}, not {rule}")
-    return result
-
-
 def classifier_config(config, label_names, problem_type, settings=None, pair=False):
     """A copy of a config.json dict, for a classifier with these labels.
 
@@ -253,6 +245,8 @@ def classifier_config(config, label_names, problem_type, settings=None, pair=Fal
     }
     if settings:
         config = with_dropout(config, settings)
+        if config["model_type"] == "modernbert":
+            config["classifier_pooling"] = "mean" if settings.pooling == "mean" else "cls"
         config["tfbert"] = {"max_seq_length": settings.max_seq_length, "truncation": settings.truncation,
                             "head_share": settings.head_share, "long_texts": settings.long_texts,
                             "pooling": settings.pooling}  # fmt: skip

@@ -8,7 +8,7 @@ from tfbert.common.files import write_json
 from tfbert.model.configs import model_config, read_config, read_encoder_config
 from tfbert.model.vocabulary import save_tokenizer
 from tfbert.model.weight_files import open_weights, write_h5, write_safetensors
-from tfbert.model.weights import LAYOUTS, LEFT_ASIDE, check_encoder, entries, set_weights
+from tfbert.model.weights import LAYOUTS, LEFT_ASIDE, check_encoder, parts, set_weights
 
 SAVED_TOKENIZER = {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                    "added_tokens.json"}  # fmt: skip
@@ -52,20 +52,20 @@ def load_model(model_class, folder, config, policy):
 def in_words(model, stored, new, new_tokens):
     """One line on the weights of a model: what is new and what was left aside."""
     prefix = LAYOUTS[model.config.model_type].prefix
-    used = {name.removeprefix(prefix) for _, names, _ in entries(model) for name in names}
+    used = {name.removeprefix(prefix) for part in parts(model) for name in part.names}
     unused = {name.removeprefix(prefix) for name in stored.shapes} - used
     aside = sorted({name.split(".")[0] for name in unused if re.match(LEFT_ASIDE, name)} - {"embeddings"})
     strange = sorted(name for name in unused if not re.match(LEFT_ASIDE, name))
     if any(re.search(r"\d", name) for name in strange):
         raise UserError(f"{stored.path}: weights that config.json does not ask for, such as {strange[0]}")
-    parts = [f"{len(used) - len(new)} weights from {stored.path.name}"]
+    lines = [f"{len(used) - len(new)} weights from {stored.path.name}"]
     fresh = [f"{new_tokens} rows of the word embeddings"] * bool(new_tokens)
     fresh += dict.fromkeys(name.rsplit(".", 1)[0] for name in new)
     if fresh:
-        parts.append("new: " + ", ".join(fresh))
+        lines.append("new: " + ", ".join(fresh))
     if aside + strange:
-        parts.append("left aside: " + ", ".join(aside + strange))
-    return "; ".join(parts)
+        lines.append("left aside: " + ", ".join(aside + strange))
+    return "; ".join(lines)
 
 
 def new_classifier(config, policy="float32", source="config.json"):

@@ -70,6 +70,23 @@ def gelu(x):
     return ops.cast(0.5 * wide * (1 + ops.erf(wide * 0.5**0.5)), x.dtype)
 
 
+def rotation(x, cosine, sine):
+    wide = ops.cast(x, "float32")
+    first, second = ops.split(wide, 2, axis=-1)
+    turned = ops.concatenate([-second, first], axis=-1)
+    return (ops.cast(wide * ops.cast(cosine, "float32") + turned * ops.cast(sine, "float32"), x.dtype),)
+
+
+def gradient_of_rotation(inputs, kept, upstream):
+    _, cosine, sine = inputs
+    return *rotation(upstream, cosine, -sine), None, None
+
+
+# Each pair of numbers of x, float (..., S, d), turned by the angle of its place (Su et al. 2021, arXiv:2104.09864); the
+# i-th number and the i-th of the second half make a pair. Cosines and sines: (S, d).
+rotated = fused(rotation, gradient_of_rotation)
+
+
 def stored(*tensors):
     """The same. On a GPU, XLA writes them to memory once, in the type that they have.
 
@@ -122,7 +139,7 @@ def attend(query, key, value, mask, keep=None, bias=None, flash=False):
     """softmax(query key^T / sqrt(d) + bias + mask) value: (B, H, S, d), as query, key and value.
 
     mask: (B, 1, 1, S), added to the scores; keep: (B, H, S, S), factors of attention dropout, None for none;
-    bias: (1, H, S, S), added to the scores too, but learnt, or None; flash: whether cuDNN may do it, where it can.
+    bias: (1 or B, H, S, S), added to the scores too, but learnt, or None; flash: whether cuDNN may do it, where it can.
     The gradient of softmax takes the sum that it needs from the output, which is smaller than the weights by
     S / d (Dao et al. 2022, arXiv:2205.14135, appendix B.2).
     """
@@ -147,7 +164,9 @@ def attend(query, key, value, mask, keep=None, bias=None, flash=False):
                 ops.matmul(transposed(of_scores), query),
                 ops.matmul(transposed(dropped), upstream),
             )
-            return gradients + tuple(ops.sum(of_scores, axis=0, keepdims=True) / scale for _ in bias)
+            of_bias = of_scores / scale
+            summed = (each.shape[0] == 1 for each in bias)
+            return gradients + tuple(ops.sum(of_bias, axis=0, keepdims=True) if one else of_bias for one in summed)
 
         return output, gradient
 

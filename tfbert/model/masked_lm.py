@@ -9,7 +9,8 @@ from keras import ops
 
 from tfbert.model.configs import read_encoder_config
 from tfbert.model.folders import load_model
-from tfbert.model.modeling import ACTIVATIONS, Encoder, dense
+from tfbert.model.layers import ACTIVATIONS, dense, norm
+from tfbert.model.modeling import Encoder
 from tfbert.model.weight_files import open_weights
 from tfbert.model.weights import LAYOUTS
 
@@ -26,7 +27,7 @@ class MaskedLanguageModel(keras.Model):
         self.encoder = Encoder(config, name="encoder")
         self.width = config.embedding_size or config.hidden_size
         self.transform = dense(config, self.width, "transform", ACTIVATIONS[config.hidden_act])
-        self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm")
+        self.norm = norm(config, "norm")
 
     def build(self, input_shape=None):
         self.encoder.build()

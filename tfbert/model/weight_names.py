@@ -7,19 +7,22 @@ TensorFlow's files, and bert/encoder/layer_0/output/dense/kernel in a checkpoint
 import re
 
 CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
-           "albert": "Albert", "xlm-roberta": "XLMRoberta",
-           "camembert": "Camembert"}  # fmt: skip  # model_type -> the start of transformers' class names
+           "albert": "Albert", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "deberta-v2": "DebertaV2",
+           "modernbert": "ModernBert"}  # fmt: skip  # model_type -> the start of transformers' class names
 ROBERTAS = ("roberta", "xlm-roberta", "camembert")  # the same but for their names
 
 
 def tensorflow_path(name):
     """A PyTorch name as transformers 4's TensorFlow classes write it, such as bert/.../query/kernel:0."""
     *parts, kind = name.split(".")
-    if "LayerNorm" in parts[-1] or "layer_norm" in parts[-1]:
+    if parts[-1] == "rel_embeddings":
+        return "/".join(parts) + ".weight:0"
+    if parts[-1].lower().endswith("norm"):
         kind = {"weight": "gamma", "bias": "beta"}[kind]
     elif kind == "weight":
         kind = {
             "word_embeddings": "weight",
+            "tok_embeddings": "weight",
             "position_embeddings": "embeddings",
             "token_type_embeddings": "embeddings",
             "relative_attention_bias": "embeddings",

@@ -37,11 +37,15 @@ class Layout:
 
     prefix: str
     masked_lm: tuple
+    embeddings: dict = field(default_factory=lambda: EMBEDDINGS)
     layer: str = "encoder.layer.{}."
     block: dict = field(default_factory=lambda: BERT_BLOCK)
     project: str = "embeddings_project"
-    position_bias: str = "encoder.relative_attention_bias"
+    relative: str = "encoder.relative_attention_bias"
+    relative_norm: str = "encoder.LayerNorm"
+    last_norm: str = "final_norm"
     pooler: str = "classifier.dense"
+    pooler_norm: str = "head.norm"
     classifier: str = "classifier.out_proj"
 
 
@@ -98,100 +102,142 @@ LAYOUTS = {
         pooler="albert.pooler",
         classifier="classifier",
     ),
+    "deberta-v2": Layout(
+        prefix="deberta.",
+        masked_lm=("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"),
+        block=BERT_BLOCK
+        | {"qkv": ["attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"]},
+        relative="encoder.rel_embeddings",
+        pooler="pooler.dense",
+        classifier="classifier",
+    ),
+    "modernbert": Layout(
+        prefix="model.",
+        masked_lm=("head.dense", "head.norm", "decoder.bias"),
+        embeddings={"word": "embeddings.tok_embeddings", "norm": "embeddings.norm"},
+        layer="layers.{}.",
+        block={
+            "qkv": ["attn.Wqkv"],
+            "attention_output": "attn.Wo",
+            "attention_norm": "attn_norm",
+            "intermediate": "mlp.Wi",
+            "output": "mlp.Wo",
+            "output_norm": "mlp_norm",
+        },
+        pooler="head.dense",
+        classifier="classifier",
+    ),
 }
 LAYOUTS |= dict.fromkeys(ROBERTAS, LAYOUTS["roberta"])
 # in checkpoints of the encoder's pre-training or of another task, and of no use to the model at hand
 LEFT_ASIDE = (
-    r"^(cls\.|vocab_|mlm___|nsp___|lm_head\.|predictions\.|sop_classifier|discriminator_|generator_|qa_outputs|"
-    r"pooler|pre_classifier|classifier|embeddings\.position_ids|output_weights$|bias$)"
+    r"^(cls\.|vocab_|mlm___|nsp___|lm_head\.|predictions\.|lm_predictions|mask_predictions|sop_classifier|"
+    r"discriminator_|generator_|qa_outputs|head\.|decoder\.|pooler|pre_classifier|classifier|embeddings\.position_ids|output_weights$|bias$)"
 )
 
 
 # {name: array} <-> Keras variables
 
 
-def entries(model):
-    """Yields (variable, names, is_kernel) for every variable of a SequenceClassifier or MaskedLanguageModel.
+@dataclass(frozen=True)
+class Part:
+    """A variable, its shape in Keras, and its names in the files.
 
-    A variable with several names is their concatenation along its last axis; a kernel, (in, out) in Keras,
-    is transposed in the files.
+    One with several names is their concatenation along its last axis; a kernel, (in, out) in Keras, is transposed in
+    the files.
     """
-    layout, encoder = LAYOUTS[model.config.model_type], model.encoder
 
-    def dense(layer, *names):
-        yield layer.kernel, [f"{name}.weight" for name in names], True
-        yield layer.bias, [f"{name}.bias" for name in names], False
+    variable: str  # from the model on, such as encoder.embeddings.word
+    names: list
+    shape: tuple
+    is_kernel: bool = False
 
-    def norm(layer, name):
-        yield layer.gamma, [f"{name}.weight"], False
-        yield layer.beta, [f"{name}.bias"], False
+    @property
+    def stored_shape(self):
+        """Of each array in the files."""
+        shape = (*self.shape[:-1], self.shape[-1] // len(self.names))
+        return shape[::-1] if self.is_kernel else shape
 
-    for table in ("word", "token_type", "position"):
-        if table != "token_type" or model.config.type_vocab_size:
-            yield getattr(encoder.embeddings, table), [f"{layout.prefix}{EMBEDDINGS[table]}.weight"], False
-    yield from norm(encoder.embeddings.norm, layout.prefix + EMBEDDINGS["norm"])
-    if encoder.embeddings.project:
-        yield from dense(encoder.embeddings.project, layout.prefix + layout.project)
-    if encoder.position_bias:
-        yield encoder.position_bias.table, [f"{layout.prefix}{layout.position_bias}.weight"], False
-    for number, block in enumerate(encoder.blocks):
-        start, names = layout.prefix + layout.layer.format(number), layout.block
-        yield from dense(block.attention.qkv, *(start + part for part in names["qkv"]))
-        yield from dense(block.attention.output_dense, start + names["attention_output"])
-        yield from norm(block.attention_norm, start + names["attention_norm"])
-        yield from dense(block.intermediate, start + names["intermediate"])
-        yield from dense(block.output_dense, start + names["output"])
-        yield from norm(block.output_norm, start + names["output_norm"])
+
+def dense_parts(config, layer, names, inputs, outputs, biased=None):
+    """biased: whether it has a bias; None: as the config has it for most."""
+    yield Part(f"{layer}.kernel", [f"{name}.weight" for name in names], (inputs, outputs), True)
+    if config.use_biases if biased is None else biased:
+        yield Part(f"{layer}.bias", [f"{name}.bias" for name in names], (outputs,))
+
+
+def norm_parts(config, layer, name, size):
+    yield Part(f"{layer}.gamma", [f"{name}.weight"], (size,))
+    if config.use_biases:
+        yield Part(f"{layer}.beta", [f"{name}.bias"], (size,))
+
+
+def encoder_parts(config):
+    """Yields the Parts of the encoder that a ModelConfig describes."""
+    layout, hidden, inner = LAYOUTS[config.model_type], config.hidden_size, config.intermediate_size
+    width, prefix = config.embedding_size or hidden, layout.prefix
+    rows = {"word": config.vocab_size, "token_type": config.type_vocab_size}
+    rows["position"] = config.max_position_embeddings if config.absolute_positions else 0
+    for table, number in rows.items():
+        if number:
+            name = f"{prefix}{layout.embeddings[table]}.weight"
+            yield Part(f"encoder.embeddings.{table}", [name], (number, width))
+    yield from norm_parts(config, "encoder.embeddings.norm", prefix + layout.embeddings["norm"], width)
+    if config.embedding_size:
+        yield from dense_parts(config, "encoder.embeddings.project", [prefix + layout.project], width, hidden)
+    if shape := config.relative_shape:
+        yield Part("encoder.relative.table", [f"{prefix}{layout.relative}.weight"], shape)
+    if config.relative_norm:
+        yield from norm_parts(config, "encoder.relative.norm", prefix + layout.relative_norm, hidden)
+    for number in range(1 if config.share_layers else config.num_hidden_layers):
+        start, names, block = prefix + layout.layer.format(number), layout.block, f"encoder.blocks.{number}"
+        qkv = [start + part for part in names["qkv"]]
+        yield from dense_parts(config, f"{block}.attention.qkv", qkv, hidden, 3 * hidden)
+        output = [start + names["attention_output"]]
+        yield from dense_parts(config, f"{block}.attention.output_dense", output, hidden, hidden)
+        if number or not config.pre_norm:
+            yield from norm_parts(config, f"{block}.attention_norm", start + names["attention_norm"], hidden)
+        first = 2 * inner if config.pre_norm else inner  # half of it are gates
+        yield from dense_parts(config, f"{block}.intermediate", [start + names["intermediate"]], hidden, first)
+        yield from dense_parts(config, f"{block}.output_dense", [start + names["output"]], inner, hidden)
+        yield from norm_parts(config, f"{block}.output_norm", start + names["output_norm"], hidden)
+    if config.pre_norm:
+        yield from norm_parts(config, "encoder.last_norm", prefix + layout.last_norm, hidden)
+
+
+def parts(model):
+    """Yields the Parts of a SequenceClassifier or MaskedLanguageModel."""
+    config, hidden = model.config, model.config.hidden_size
+    layout = LAYOUTS[config.model_type]
+    yield from encoder_parts(config)
     if hasattr(model, "transform"):
         dense_name, norm_name, bias_name = layout.masked_lm
-        yield from dense(model.transform, dense_name)
-        yield from norm(model.norm, norm_name)
-        yield model.bias, [bias_name], False
+        yield from dense_parts(config, "transform", [dense_name], hidden, model.width)
+        yield from norm_parts(config, "norm", norm_name, model.width)
+        yield Part("bias", [bias_name], (config.vocab_size,))
         return
     if model.pooler:
-        yield from dense(model.pooler, layout.pooler)
-    yield from dense(model.classifier, layout.classifier)
+        yield from dense_parts(config, "pooler", [layout.pooler], hidden, hidden)
+    if model.pooler_norm:
+        yield from norm_parts(config, "pooler_norm", layout.pooler_norm, hidden)
+    yield from dense_parts(config, "classifier", [layout.classifier], hidden, config.num_labels, biased=True)
+
+
+def variable_of(model, part):
+    """The Keras variable of a Part."""
+    found = model
+    for name in part.variable.split("."):
+        found = found[int(name)] if name.isdigit() else getattr(found, name)
+    return found
 
 
 def get_weights(model):
     """{PyTorch name: float32 array} of a model."""
     weights = {}
-    for variable, names, is_kernel in entries(model):
-        for name, part in zip(names, np.split(np.asarray(variable), len(names), axis=-1)):
-            weights[name] = part.T if is_kernel else part
+    for part in parts(model):
+        values = np.split(np.asarray(variable_of(model, part)), len(part.names), axis=-1)
+        weights |= {name: value.T if part.is_kernel else value for name, value in zip(part.names, values)}
     return weights
-
-
-def encoder_shapes(config):
-    """{PyTorch name: shape} of the encoder that a ModelConfig describes, without the pooler."""
-    layout, hidden, inner = LAYOUTS[config.model_type], config.hidden_size, config.intermediate_size
-    width, shapes = config.embedding_size or hidden, {}
-
-    def dense(name, inputs, outputs):
-        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
-
-    def norm(name, size):
-        shapes.update({f"{name}.weight": (size,), f"{name}.bias": (size,)})
-
-    rows = {"word": config.vocab_size, "token_type": config.type_vocab_size, "position": config.max_position_embeddings}
-    for table, number in rows.items():
-        if number:
-            shapes[f"{layout.prefix}{EMBEDDINGS[table]}.weight"] = (number, width)
-    norm(layout.prefix + EMBEDDINGS["norm"], width)
-    if config.embedding_size:
-        dense(layout.prefix + layout.project, width, hidden)
-    if config.relative_attention_num_buckets:
-        table = (config.relative_attention_num_buckets, config.num_attention_heads)
-        shapes[f"{layout.prefix}{layout.position_bias}.weight"] = table
-    for number in range(1 if config.share_layers else config.num_hidden_layers):
-        start, names = layout.prefix + layout.layer.format(number), layout.block
-        for part in (*names["qkv"], names["attention_output"]):
-            dense(start + part, hidden, hidden)
-        dense(start + names["intermediate"], hidden, inner)
-        dense(start + names["output"], inner, hidden)
-        norm(start + names["attention_norm"], hidden)
-        norm(start + names["output_norm"], hidden)
-    return shapes
 
 
 def check_encoder(config, stored, new_tokens=0):
@@ -201,15 +247,16 @@ def check_encoder(config, stored, new_tokens=0):
     """
     prefix = LAYOUTS[config.model_type].prefix
     found = {name.removeprefix(prefix): shape for name, shape in stored.shapes.items()}
-    word = f"{prefix}{EMBEDDINGS['word']}.weight"
-    for name, shape in encoder_shapes(config).items():
-        if name == word:
+    for part in encoder_parts(config):
+        shape = part.stored_shape
+        if part.variable == "encoder.embeddings.word":
             shape = (shape[0] - new_tokens, shape[1])
-        there = found.get(name.removeprefix(prefix))
-        if there is None:
-            raise UserError(f"{stored.path}: the encoder weight {name} is missing")
-        if there != shape:
-            raise UserError(f"{stored.path}: {name} has shape {there}, config.json asks for {shape}")
+        for name in part.names:
+            there = found.get(name.removeprefix(prefix))
+            if there is None:
+                raise UserError(f"{stored.path}: the encoder weight {name} is missing")
+            if there != shape:
+                raise UserError(f"{stored.path}: {name} has shape {there}, config.json asks for {shape}")
 
 
 def set_weights(model, stored, new_tokens=0):
@@ -221,15 +268,13 @@ def set_weights(model, stored, new_tokens=0):
     layout = LAYOUTS[model.config.model_type]
     prefix = layout.prefix
     called = {name.removeprefix(prefix): name for name in stored.shapes}
-    over_vocabulary = (f"{prefix}{EMBEDDINGS['word']}.weight", layout.masked_lm[2])
     new = []
-    for variable, names, is_kernel in entries(model):
-        known = [called.get(name.removeprefix(prefix)) for name in names]
-        kept = new_tokens if names[0] in over_vocabulary else 0
-        for name, there in zip(names, known):
-            shape = (variable.shape[0] - kept, *variable.shape[1:])
-            shape = (*shape[:-1], shape[-1] // len(names))
-            shape = shape[::-1] if is_kernel else shape
+    for part in parts(model):
+        known = [called.get(name.removeprefix(prefix)) for name in part.names]
+        over_vocabulary = part.variable in ("encoder.embeddings.word", "bias")
+        kept, shape = new_tokens if over_vocabulary else 0, part.stored_shape
+        shape = (shape[0] - kept, *shape[1:])
+        for name, there in zip(part.names, known):
             if there is not None and stored.shapes[there] != shape:
                 if not name.startswith(layout.classifier):
                     found = stored.shapes[there]
@@ -237,8 +282,8 @@ def set_weights(model, stored, new_tokens=0):
                 there = None
             if there is None:
                 new.append(name)
-        if not set(names) & set(new):
-            values = [stored.read(each) for each in known]
-            value = np.concatenate([each.T if is_kernel else each for each in values], axis=-1)
+        if not set(part.names) & set(new):
+            variable, values = variable_of(model, part), [stored.read(each) for each in known]
+            value = np.concatenate([each.T if part.is_kernel else each for each in values], axis=-1)
             variable.assign(np.concatenate([value, np.asarray(variable)[len(value) :]]) if kept else value)
     return new

@@ -122,4 +122,4 @@ def layer_of(variable, depth):
     """0 for the embeddings, 1 to `depth` for the blocks, depth + 1 for the head. ALBERT's only block counts as 1."""
     if number := re.search(r"/layer_(\d+)/", variable.path):
         return int(number[1]) + 1
-    return 0 if "embeddings/" in variable.path or "position_bias/" in variable.path else depth + 1
+    return 0 if "embeddings/" in variable.path or "relative/" in variable.path else depth + 1

@@ -7,8 +7,8 @@ from tfbert.common.settings import option
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.tokenizing import TRUNCATIONS
 from tfbert.data.windows import LONG_TEXTS
-from tfbert.model.configs import POOLINGS
 from tfbert.model.scratch import SCRATCH
+from tfbert.model.text_settings import POOLINGS
 from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
 
 what = partial(option, group="what to learn")

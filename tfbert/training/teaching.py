@@ -19,7 +19,8 @@ from tfbert.data.batches import Examples
 from tfbert.data.mirrors import cache_folder
 from tfbert.data.splits import load_unlabelled
 from tfbert.data.tasks import MULTI_LABEL
-from tfbert.model.configs import encoder_as_trained, model_config, read_config, reading_config
+from tfbert.model.configs import model_config, read_config
+from tfbert.model.text_settings import encoder_as_trained, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 from tfbert.report.metrics import decided, score
 from tfbert.training.checkpoints import sum_of
