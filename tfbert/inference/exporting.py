@@ -73,7 +73,7 @@ def copied(model_dir, folder, kind, config, reading, longest):
     shutil.copytree(source, folder, dirs_exist_ok=True)
     describe(model_dir, folder, config, reading, longest)
     lines = [f"{folder}: {', '.join(sorted(path.name for path in Path(folder).iterdir()))}"]
-    if kind == "pytorch" and config.pooling != "pooler":
+    if kind == "pytorch" and not config.head_is_transformers:
         lines.append(f"transformers' classes have no head for --pooling {config.pooling}: they would put a new one in "
                      "its place; train with --pooling pooler for them")  # fmt: skip
     return lines

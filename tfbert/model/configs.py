@@ -65,6 +65,11 @@ class ModelConfig:
         return self.max_position_embeddings - self.position_offset
 
     @property
+    def head_is_transformers(self):
+        """Whether transformers' own classes have such a head."""
+        return self.pooling == "pooler" or self.pooler_with_norm
+
+    @property
     def relative_shape(self):
         """Of the table that distances have, or None."""
         if self.disentangled:
@@ -260,7 +265,10 @@ def classifier_config(config, label_names, problem_type, settings=None, pair=Fal
 
 def masked_lm_config(config):
     """A copy of an encoder's config.json dict, for masked language modelling."""
-    return config | {"architectures": [CLASSES[config["model_type"]] + "ForMaskedLM"], "tie_word_embeddings": True}
+    own = {"legacy": True} if config["model_type"] == "deberta-v2" else {}  # the names of its head
+    return (
+        config | own | {"architectures": [CLASSES[config["model_type"]] + "ForMaskedLM"], "tie_word_embeddings": True}
+    )
 
 
 def with_dropout(config, settings):

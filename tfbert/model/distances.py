@@ -66,8 +66,10 @@ def modernbert_distances(config, values, source):
 
 def theta_of(config, source, kind, old, usual):
     """The base of a kind of layers' rotations, under transformers 5's name or 4's."""
-    found = (config.get("rope_parameters") or {}).get(kind) or {}
+    parameters = {} if config.get("rope_parameters") is None else config["rope_parameters"]
+    must(isinstance(parameters, dict), f"{source}: rope_parameters must be a JSON object")
     must(not config.get("rope_scaling"), f"{source}: rope_scaling is not supported")
+    found = {} if parameters.get(kind) is None else parameters[kind]
     must(
         isinstance(found, dict) and found.get("rope_type", "default") == "default",
         f"{source}: rope_parameters.{kind} must be of the type default",

@@ -52,7 +52,8 @@ def load_masked_lm(folder, config=None, policy="float32"):
 
 def pooler_weights(kind, folder):
     """The pooler of the encoder in `folder`, where it has one; masked language modelling does not change it."""
-    prefix = LAYOUTS[kind].prefix
+    layout = LAYOUTS[kind]
+    prefix = "" if layout.pooler.startswith("pooler") else layout.prefix  # DeBERTa's stands outside of the encoder
     with open_weights(folder) as stored:
-        named = {prefix + name.removeprefix(prefix): name for name in stored.shapes}
+        named = {prefix + name.removeprefix(layout.prefix): name for name in stored.shapes}
         return {full: stored.read(name) for full, name in named.items() if full.startswith(prefix + "pooler")}

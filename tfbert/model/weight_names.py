@@ -6,10 +6,13 @@ TensorFlow's files, and bert/encoder/layer_0/output/dense/kernel in a checkpoint
 
 import re
 
+# model_type -> the start of transformers' class names
 CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
            "albert": "Albert", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "deberta-v2": "DebertaV2",
-           "modernbert": "ModernBert"}  # fmt: skip  # model_type -> the start of transformers' class names
-ROBERTAS = ("roberta", "xlm-roberta", "camembert")  # the same but for their names
+           "modernbert": "ModernBert", "data2vec-text": "Data2VecText"}  # fmt: skip
+ROBERTAS = ("roberta", "xlm-roberta", "camembert", "data2vec-text")  # the same but for their names
+
+WITHOUT_TENSORFLOW = ("modernbert", "data2vec-text")  # in transformers 4
 
 
 def tensorflow_path(name):
@@ -51,7 +54,12 @@ def pytorch_name(path):
 
 
 def normalised(name):
-    """A PyTorch name without TensorFlow's words for LayerNorm, which the oldest checkpoints have."""
+    """A PyTorch name without TensorFlow's words for LayerNorm, which the oldest checkpoints have.
+
+    The head of pre-training in Microsoft's DeBERTa-v3 gets the names that transformers gives it.
+    """
+    name = name.replace("lm_predictions.lm_head.bias", "cls.predictions.bias")
+    name = name.replace("lm_predictions.lm_head.", "cls.predictions.transform.")
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 

@@ -5,7 +5,7 @@ transformers: linear kernels are (out, in). LAYOUTS says how each architecture
 calls its parts; weight_names.py says how TensorFlow's files do.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -129,6 +129,7 @@ LAYOUTS = {
     ),
 }
 LAYOUTS |= dict.fromkeys(ROBERTAS, LAYOUTS["roberta"])
+LAYOUTS["data2vec-text"] = replace(LAYOUTS["roberta"], prefix="data2vec_text.")
 # in checkpoints of the encoder's pre-training or of another task, and of no use to the model at hand
 LEFT_ASIDE = (
     r"^(cls\.|vocab_|mlm___|nsp___|lm_head\.|predictions\.|lm_predictions|mask_predictions|sop_classifier|"

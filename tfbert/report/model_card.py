@@ -1,18 +1,24 @@
 """output/README.md, the model card of the Hugging Face Hub."""
 
 from tfbert.common.files import write_text
+from tfbert.model.configs import model_config
+from tfbert.model.weight_names import WITHOUT_TENSORFLOW
 from tfbert.report.markdown import one_line
 from tfbert.report.metrics import METRICS
 
 
-def elsewhere(settings):
+def elsewhere(job):
     """How transformers loads the model, or why it cannot."""
-    if settings.pooling != "pooler":
+    settings, sizes = job.settings, model_config(job.config)
+    if not sizes.head_is_transformers:
         return (
             f"transformers' own classes cannot load it: they have no head that takes `--pooling {settings.pooling}`, "
             "and would put a new pooler in its place."
         )
-    return f"""With transformers 4 and tf-keras, change the first line to `from transformers import ...`.
+    with_tensorflow = "With transformers 4 and tf-keras, change the first line to `from transformers import ...`."
+    if sizes.model_type in WITHOUT_TENSORFLOW:
+        with_tensorflow = f"transformers 4 has no TensorFlow class for {sizes.model_type}."
+    return f"""{with_tensorflow}
 With transformers 5 and PyTorch, from pytorch/:
 
 ```python
@@ -74,7 +80,7 @@ logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logi
 Its confidence is that of the logits divided by {metrics["temperature"]:.3f} (`temperature` in config.json), as
 infer.py does. Of a text longer than {settings.max_seq_length} tokens, `truncation=True` keeps the head.
 
-{elsewhere(settings)}
+{elsewhere(job)}
 
 ## How it was made
 
