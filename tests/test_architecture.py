@@ -107,6 +107,12 @@ def test_every_public_name_is_there():
         tfbert.predictor  # noqa: B018
 
 
+def test_the_table_of_encoders_is_what_the_code_knows():
+    from tools.encoder_table import table
+
+    assert table() in (ROOT / "docs" / "encoders.md").read_text(encoding="utf-8")
+
+
 def test_the_wheel_holds_the_package_and_asks_for_what_requirements_txt_says(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(PACKAGE, source / "tfbert", ignore=shutil.ignore_patterns("__pycache__"))

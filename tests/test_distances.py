@@ -156,6 +156,7 @@ def test_half_precision_stays_finite_and_close(name, policy, tolerance):
         ("tiny_modernbert", {"rope_parameters": None, "global_rope_theta": 0}, "global_rope_theta is 0, not a number"),
         ("tiny_modernbert", {"num_attention_heads": 16}, "heads of 1 numbers cannot be turned in pairs"),
         ("tiny_modernbert", {"global_attn_every_n_layers": 0}, "global_attn_every_n_layers is 0"),
+        ("tiny_bert", {"auto_map": {"AutoModel": "some--code.Bert"}}, "code that comes with the folder, which is not run"),
         ("tiny_modernbert", {"classifier_activation": "glu"}, "the pooler's glu is not one of"),
     ],
 )  # fmt: skip

@@ -14,7 +14,8 @@ from tfbert.common.text import printable
 from tfbert.data.hub import NothingThere, hub_trouble, no_leftovers, snapshot, status
 from tfbert.data.mirrors import ENCODER_MIRROR, IMDB_MIRROR, from_mirror, restore_imdb
 
-VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"]  # one is needed
+VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model",
+                "sentencepiece.bpe.model"]  # fmt: skip  # one is needed
 TOKENIZER_FILES = [*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
 POOLING_FILES = ["modules.json", "1_Pooling/config.json"]  # of sentence-transformers
 MODEL_FILES = ["config.json", *POOLING_FILES, *TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json"]

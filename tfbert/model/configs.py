@@ -220,6 +220,8 @@ def check(result, config, source):
             result.problem_type in (SINGLE_LABEL, MULTI_LABEL)
         ),
         "one label only; a classifier needs two": result.problem_type == MULTI_LABEL or result.num_labels > 1,
+        "auto_map asks for code that comes with the folder, which is not run: the model may be another than its "
+        "model_type says": not any("Model" in str(name) for name in config.get("auto_map") or ()),
         "relative positions and decoders are not supported": (
             config.get("position_embedding_type", "absolute") == "absolute" and not config.get("is_decoder")
         ),
