@@ -138,11 +138,13 @@ def test(job, model, run, runs):
 
 def report(job, run, metrics, logits):
     """Writes report, pictures, metrics.json and model card, and says what matters most."""
-    from tfbert.inference.explaining import reasons_for
+    from tfbert.inference.explaining import answers_to, reasons_for
     from tfbert.report.record import Record, write_all
     from tfbert.report.wording import headline
 
-    record = Record(job, run, metrics, logits, reasons_for(job.settings.output_dir, job.splits.test))
+    folder = job.settings.output_dir
+    reasons, shown = reasons_for(folder, job.splits.test), answers_to(folder, job.shown or [])
+    record = Record(job, run, metrics, logits, reasons, shown)
     write_all(record)
     print()
     for line in headline(metrics, job.task):
