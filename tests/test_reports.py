@@ -15,6 +15,7 @@ from tfbert.report.captions import captions, picture
 from tfbert.report.confusions import confused_pairs, never_predicted, shown_labels
 from tfbert.report.figures import still_learning
 from tfbert.report.first_page import some_examples
+from tfbert.report.mistakes import what_mattered
 from tfbert.report.training_report import what_for_what
 from tfbert.report.wording import comparison, doubts, headline
 
@@ -202,6 +203,14 @@ def test_own_examples_stand_in_the_report_in_place_of_test_texts(trained, tmp_pa
     assert "mine.csv, 1 of 2 right" in lines[-1]
     with pytest.raises(UserError, match="mine.csv, line 2: the label 'positive' is not one of bad, good"):
         read_examples(path, ["bad", "good"], [])
+
+
+def test_bold_words_are_those_that_markdown_shows_so():
+    text = "#great film很好!"
+    words = [{"text": each, "start": start, "end": start + len(each), "score": score}
+             for each, start, score in (("#", 0, 3.0), ("great", 1, 2.0), ("film", 7, 0.1), ("很", 11, 2.0),
+                                        ("好", 12, 1.5), ("!", 13, 2.0))]  # fmt: skip
+    assert what_mattered([text], words, 10) == "#**great** film**很好**!"
 
 
 def test_a_curve_is_smoothed_by_what_stands_around():
