@@ -100,7 +100,7 @@ def what_mattered(texts, words, count):
 
 
 def can_be_bold(word):
-    """Whether Markdown shows **word** as bold wherever it stands: not where a sign other than a letter is at its end."""
+    """Whether Markdown shows **word** as bold wherever it stands: not where it begins or ends with a sign."""
     return word[0].isalnum() and word[-1].isalnum()
 
 
