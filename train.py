@@ -10,6 +10,7 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 import sys
 from dataclasses import replace
 
+from tfbert.common.ahead import import_ahead
 from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
@@ -21,12 +22,14 @@ from tfbert.training.outputs import holds_finished_model, remove_checkpoints
 from tfbert.training.settings import TrainSettings
 from tfbert.training.sizes import expected_duration
 
-# TensorFlow, scikit-learn and seaborn take seconds to import: the functions below do it when they need them
+# TensorFlow takes seconds to import, as do these: the functions below do it when they need them
+NEEDED_LATER = ("sklearn.linear_model", "sklearn.feature_extraction.text", "onnx", "onnxruntime", "seaborn")
 
 
 def main(argv=None):
     settings = parse(TrainSettings, argv)
     with prepare(settings, argv) as job:
+        import_ahead(*NEEDED_LATER)
         runs = learn(job)
         if runs[-1].interrupted:
             return stop(job, runs[-1])
