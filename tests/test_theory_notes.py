@@ -14,12 +14,31 @@ NOTES = (ROOT / "theory_notes.md").read_text()
 *BLOCKS, HUNDRED_LINES = re.findall(r"```python\n(.*?)```", NOTES, re.DOTALL)
 
 
-def test_the_code_blocks_run_one_after_the_other(monkeypatch):
+def test_the_code_blocks_run_one_after_the_other(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     names = {}
     assert len(BLOCKS) >= 6
     for block in BLOCKS:
         exec(compile(block, "theory_notes.md", "exec"), names)
+    worked = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(worked) == 3 and "\n".join(worked) in NOTES
+
+
+@pytest.mark.parametrize("name", ["one_sentence", "stuck"])
+def test_the_tables_are_those_of_the_results(name):
+    """All of them, as the benchmark wrote them."""
+    tables = re.findall(r"(?:^\|.*\n)+", (ROOT / "benchmarks" / "results" / f"{name}.md").read_text(), re.MULTILINE)
+    assert tables and all(table in NOTES for table in tables)
+
+
+def test_the_headings_that_are_pointed_at_exist():
+    headings = {
+        re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in re.findall(r"^## (.*)", NOTES, re.M)
+    }
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    targets = re.findall(r"\]\(#([^)]+)\)", NOTES)
+    targets += [each for page in pages for each in re.findall(r"theory_notes\.md#([^)]+)\)", page.read_text())]
+    assert len(targets) > 5 and set(targets) <= headings
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="they take TensorFlow's gradients")
