@@ -63,6 +63,8 @@ def main():
         f"| pieces | {' '.join(f'`{piece}`' for piece in way['pieces'])} |",
         f"| their numbers | {' '.join(map(str, way['ids']))} |",
         *(f"| `dull` {where} | {some(vectors[2])} |" for where, vectors in named_states(way)),
+        f"| likeness of two pieces (cosine, mean) at these four places | "
+        f"{', '.join(f'{likeness(vectors):.2f}' for _, vectors in named_states(way))} |",
         f"| `[CLS]` after the last block | {some(way['states'][-1][0])} |",
         f"| the same through the pooler | {some(way['pooled'])} |",
         f"| logits: {', '.join(labels)} | {', '.join(f'{logit:.2f}' for logit in way['logits'])} |",
@@ -97,6 +99,12 @@ def named_states(way):
     last = len(way["states"]) - 1
     names = ["as it begins", *(f"after block {number}" for number in range(1, last + 1))]
     return [(names[number], way["states"][number]) for number in (0, 1, last // 2, last)]
+
+
+def likeness(vectors):
+    """The mean cosine of two different ones of the vectors, float (S, D)."""
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return ((units @ units.T).sum() - len(units)) / (len(units) * (len(units) - 1))
 
 
 def follow(model, encode, text):

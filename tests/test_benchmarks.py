@@ -66,6 +66,7 @@ def test_a_variant_of_the_model():
     assert json.loads(result.stdout.splitlines()[-1])["seconds"] > 0
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it takes TensorFlow's gradients")
 def test_a_sentence_is_followed_as_the_model_reads_it(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import one_sentence
