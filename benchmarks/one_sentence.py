@@ -62,7 +62,7 @@ def main():
         f"| “{SENTENCE}” | |\n| --- | --- |",
         f"| pieces | {' '.join(f'`{piece}`' for piece in way['pieces'])} |",
         f"| their numbers | {' '.join(map(str, way['ids']))} |",
-        *(f"| `dull` {where} | {some(vectors[2])} |" for where, vectors in named_states(way)),
+        *(f"| `dull` {where} | {some(vectors[way['pieces'].index('dull')])} |" for where, vectors in named_states(way)),
         f"| likeness of two pieces (cosine, mean) at these four places | "
         f"{', '.join(f'{likeness(vectors):.2f}' for _, vectors in named_states(way))} |",
         f"| `[CLS]` after the last block | {some(way['states'][-1][0])} |",
