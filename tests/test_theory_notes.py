@@ -3,8 +3,10 @@ import re
 import keras
 import numpy as np
 import pytest
+import yaml
 from conftest import FIXTURES, ROOT
 
+from tfbert import __version__
 from tfbert.model.configs import read_config
 from tfbert.model.folders import load_classifier
 from tfbert.training.settings import TrainSettings
@@ -12,6 +14,7 @@ from tfbert.training.step import compile_classifier
 
 NOTES = (ROOT / "theory_notes.md").read_text()
 *BLOCKS, HUNDRED_LINES = re.findall(r"```python\n(.*?)```", NOTES, re.DOTALL)
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
 
 
 def test_the_code_blocks_run_one_after_the_other(monkeypatch, capsys):
@@ -29,16 +32,6 @@ def test_the_tables_are_those_of_the_results(name):
     """All of them, as the benchmark wrote them."""
     tables = re.findall(r"(?:^\|.*\n)+", (ROOT / "benchmarks" / "results" / f"{name}.md").read_text(), re.MULTILINE)
     assert tables and all(table in NOTES for table in tables)
-
-
-def test_the_headings_that_are_pointed_at_exist():
-    headings = {
-        re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in re.findall(r"^## (.*)", NOTES, re.M)
-    }
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    targets = re.findall(r"\]\(#([^)]+)\)", NOTES)
-    targets += [each for page in pages for each in re.findall(r"theory_notes\.md#([^)]+)\)", page.read_text())]
-    assert len(targets) > 5 and set(targets) <= headings
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="they take TensorFlow's gradients")
@@ -69,9 +62,30 @@ def test_the_hundred_lines_are_the_package(monkeypatch):
 
 
 def test_the_files_that_are_pointed_at_exist():
-    pages = ["theory_notes.md", "README.md", "CONTRIBUTING.md", "benchmarks/README.md", "benchmarks/RECIPES.md"]
-    for page in [*pages, *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]:
-        text = (ROOT / page).read_text()
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
+    assert {"README.md", "SECURITY.md", "CHANGELOG.md", "questions.md"} <= {page.name for page in PAGES}
+    for page in PAGES:
+        for target, place in re.findall(r"\]\(([^)#]*)(#[^)]+)?\)", page.read_text()):
             if "://" not in target:
-                assert ((ROOT / page).parent / target).exists(), f"{page} points at {target}"
+                path = page.parent / target if target else page
+                assert path.exists(), f"{page} points at {target}"
+                assert not place or place[1:] in places_in(path), f"{page} points at {target}{place}"
+
+
+def places_in(path):
+    """The anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_one_version_everywhere():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == __version__
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem)
+def test_an_issue_asks_for_the_command_and_the_first_lines(path):
+    form = yaml.safe_load(path.read_text())
+    fields = [part for part in form["body"] if part["type"] != "markdown"]
+    assert form["name"] and form["description"] and {"command", "lines"} <= {part["id"] for part in fields}
+    assert all(part["attributes"]["label"] for part in fields)
