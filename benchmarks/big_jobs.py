@@ -2,7 +2,7 @@
 
 usage: python benchmarks/big_jobs.py [--sizes 100000 1000000] [--outputs csv parquet]
 
-The model is the tiny BERT of the tests, two layers of width 32, trained for a moment: what is measured is everything
+The model is the tiny BERT of the tests, two layers of width 16, trained for a moment: what is measured is everything
 around the model. Rows are 4 to 20 random words and a number. Every run is a process of its own, its memory the most
 that was resident, as Linux counts it. Writes results/big_jobs.md and .json. Needs 1 GB of disk.
 """

@@ -34,7 +34,8 @@ def show_status(text):
     """Writes a line to standard error, a terminal, where the next status or note will stand."""
     clear_status()
     with contextlib.suppress(OSError, ValueError):
-        STATUS.append(text[: os.get_terminal_size(sys.stderr.fileno()).columns - 1])
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 where nobody set it
+        STATUS.append(text[: width - 1])
         print(STATUS[-1], end="", file=sys.stderr, flush=True)
 
 

@@ -78,7 +78,7 @@ class Progress(Countdown):
     def tell(self, now):
         parts = [self.what, f"{self.part:,} texts"]
         if self.whole:
-            parts[1:] = [f"{self.part / self.whole:4.0%}", f"{self.part:,} of {self.whole:,} texts"]
+            parts[1:] = [f"{self.part / self.whole:.0%}", f"{self.part:,} of {self.whole:,} texts"]
         if self.part > self.skipped:
             parts.append(f"{(self.part - self.skipped) / (now - self.begun):,.0f} a second")
         if self.whole and self.part > self.skipped:
