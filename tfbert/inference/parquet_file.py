@@ -5,7 +5,7 @@ import json
 
 from tfbert.common.errors import UserError, one_line
 
-ROWS, GROUP = 1024, 1 << 25  # rows that become columns at a time; bytes of these in a row group, about
+ROWS, GROUP = 1024, 1 << 23  # rows that become columns at a time; bytes of these in a row group, about
 UNFIT = (ValueError, TypeError, OverflowError, NotImplementedError)  # what pyarrow raises of values; Arrow's are such
 
 
