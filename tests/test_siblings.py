@@ -147,6 +147,29 @@ def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
             infer.main(["--model_dir", str(output), *arguments])
 
 
+def test_files_of_every_kind_say_the_same(several, pairs, tmp_path):
+    from pyarrow import parquet
+
+    some = write(tmp_path / "some.csv", ["tweet"], [["the film was very good."], [""], ["a dull plot. " * 9]])
+    few = write(tmp_path / "few.csv", ["one", "two"], [["the film was good", f"the plot was {BAD[0]}"], ["", "a"]])
+    for model, path, flags, texts in (
+        (several[0], some, ["--threshold", "0.3", "--text_column", "tweet"], ["tweet"]),
+        (pairs[0], few, ["--text_column", "one", "--text_pair_column", "two"], ["one", "two"]),
+    ):
+        for kind in ("csv", "jsonl", "parquet"):
+            target = str(tmp_path / f"labels.{kind}")
+            infer.main(["--model_dir", str(model), "--file", path, "--output", target, *flags])
+        lines = [json.loads(line) for line in open(tmp_path / "labels.jsonl", encoding="utf-8")]
+        assert list(lines[0]) == [*texts, "label", "probability"]
+        assert lines[1]["label"] is lines[1]["probability"] is None and 0 < lines[0]["probability"] <= 1
+        assert parquet.read_table(tmp_path / "labels.parquet").to_pylist() == lines
+        in_csv = list(csv.DictReader(open(tmp_path / "labels.csv", newline="", encoding="utf-8")))
+        assert in_csv == [{name: "" if value is None else str(value) for name, value in row.items()} for row in lines]
+    infer.main(["--model_dir", str(several[0]), "--file", some, "--output", target, "--threshold", "1e-30",
+                "--text_column", "tweet"])  # fmt: skip
+    assert sorted(parquet.read_table(target)["label"][0].as_py().split(", ")) == ["blame", "long", "praise"]
+
+
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 @pytest.mark.usefixtures("no_pictures")
 def test_features_are_logistic_regression_on_the_frozen_encoder(pooling, untrained, dataset_folder, tmp_path):
