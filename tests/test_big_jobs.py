@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,16 +112,14 @@ def test_killed_again_and_with_a_torn_line(trained, table, tmp_path, asked, caps
 @pytest.mark.parametrize("flags, words", [(["--batch_size", "8"], "another --batch_size"),
                                           (["--quantize"], "another --quantize")])  # fmt: skip
 def test_other_flags_begin_anew(flags, words, trained, table, tmp_path, asked, capsys):
-    target = tmp_path / "labels.csv"
-    killed(trained, 4, "--file", table, "--output", target)
-    labelled(trained, "--file", table, "--output", target, *flags)
+    model, target = shutil.copytree(trained, tmp_path / "model"), tmp_path / "labels.csv"
+    killed(model, 4, "--file", table, "--output", target)
+    labelled(model, "--file", table, "--output", target, *flags)
     assert f"{words}: all texts are labelled anew" in capsys.readouterr().err
     assert sum(asked) == 100 and not beside(target)
 
 
 def test_another_model_begins_anew(trained, table, tmp_path, asked, capsys):
-    import shutil
-
     other, target = shutil.copytree(trained, tmp_path / "model"), tmp_path / "labels.csv"
     killed(other, 4, "--file", table, "--output", target)
     (other / "README.md").write_text("nothing that labels depend on")
