@@ -19,7 +19,7 @@ import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
 READ_FIRST = ["onnx", "pytorch", "model.safetensors", "model.safetensors.index.json"]  # before a tf_model.h5
-OWN_LOSS = (None, "auto_with_warning", "passthrough")  # how transformers 4 calls it
+OWN_LOSS = ("auto", "auto_with_warning", "passthrough")  # how transformers 4 calls it
 
 
 class PretrainedModel:
@@ -119,8 +119,7 @@ class PretrainedModel:
         return output.to_tuple() if as_tuple else output
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **arguments):
-        """As Keras's, with a Keras 3 optimizer or its name; loss=None: the model's own. XLA only with jit_compile=True.
-        """
+        """As Keras's, with a Keras 3 optimizer or its name. loss: None for the model's own. XLA: jit_compile=True."""
         if loss is None or isinstance(loss, str) and loss in OWN_LOSS:
             loss = self.own_loss()
         try:

@@ -208,6 +208,9 @@ def write_h5(weights, path, config):
     layers = {}
     for target, value in in_tensorflow(weights, config["model_type"]).items():
         layers.setdefault(target.split("/")[0], {})[f"{class_name}/{target}"] = value
+    if class_name.endswith("_masked_lm"):  # its last layer, tied to the embeddings, holds them too
+        encoder, *_, last = layers.values()
+        last |= {target: value for target, value in encoder.items() if "/embeddings/" in target}
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.attrs["layer_names"] = list(layers)

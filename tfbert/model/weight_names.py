@@ -47,7 +47,7 @@ def pytorch_name(path):
     """
     parts = path.removesuffix(":0").split("/")
     for place, part in enumerate(parts[:2]):
-        if part.startswith("tf_"):
+        if part.startswith(("tf_", "tfmp_net_", "tfxlm_")):
             parts = parts[place + 1 :]
             break
     else:
