@@ -85,7 +85,9 @@ def main():
 
         def theirs(step):
             command = [python, HERE / "names_with_transformers4.py", step, place]
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+            if result.returncode:
+                sys.exit(result.stderr[-2000:])
             with np.load(place / f"{step}.npz") as file:
                 found = {}
                 for key in file.files:
