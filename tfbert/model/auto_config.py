@@ -49,7 +49,7 @@ class AutoConfig(transformers.AutoConfig):
         config = read_config(folder_of(name_or_path, arguments))
         kind = transformers.CONFIG_MAPPING[config["model_type"]]
         made, unknown = kind.from_dict(config, return_unused_kwargs=True, **arguments)
-        leave_aside("AutoConfig.from_pretrained", unknown, made.to_dict())
+        leave_aside("AutoConfig.from_pretrained", unknown, ("num_labels", *made.to_dict()))
         return made
 
 
