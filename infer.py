@@ -23,14 +23,14 @@ from tfbert.common.settings import option, parse
 from tfbert.common.text import is_utf8
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
+from tfbert.inference.big_jobs import labelling_job, place_of
+from tfbert.inference.chunks import Labeller, answers
 from tfbert.inference.explaining import explanation
-from tfbert.inference.labelled import KINDS, check_target, labelled_file
+from tfbert.inference.labelled import KINDS, check_target
 from tfbert.inference.predicting import Predictor
 from tfbert.inference.showing import page_of, show_json, show_line, show_whole
 
-CHUNK, SIGNS = 1024, 10**7  # texts in memory at a time, and what they have of signs, about
 BARE = 4  # words without blanks, from which on a text was probably not quoted
-STRANGE = 0.3  # of a text's pieces, unknown to the model
 PATIENCE = 10  # seconds until a silent pipe is no input
 
 
@@ -61,7 +61,12 @@ class InferSettings:
     explain: bool = option(False, "show which words speak for the label, and which against it, in log-odds")
     html: str | None = option(None, "the same as a page, with the words in colours, in this file")
     output: str | None = option(
-        None, "a .csv, .tsv or .jsonl file: what --file has, with the columns label and probability"
+        None,
+        "a .csv, .tsv, .jsonl or .parquet file: what --file has, with the columns label and probability; a run that "
+        "was killed is gone on with",
+    )
+    shard: str | None = option(
+        None, "such as 3/8: label the third of eight parts of --file, for several machines; --output names its own file"
     )
     json: bool = option(False, "print a JSON object a line, with every label's probability")
 
@@ -79,15 +84,22 @@ def main(argv=None):
         check_target("--output", settings.output, KINDS, settings.file)
     if settings.html:
         check_target("--html", settings.html, (".html", ".htm"), settings.file, settings.output)
+    if settings.shard and not (settings.output and settings.file not in (None, "-")):
+        raise UserError("--shard is a part of --file, with --output for its own labels: give both")
+    if settings.shard:
+        place_of(settings.shard)
     if settings.output and (settings.explain or settings.json):
         raise UserError("--output writes labels alone: leave --explain and --json out")
     notes, explained = [], []
     rows, several = choose_input(texts, settings, predictor, notes)
     explains = settings.explain or settings.html
     show = show_json if settings.json else show_line if several and not explains else show_whole
-    labelled = 0
-    with labelled_file(settings.output) if settings.output else contextlib.nullcontext() as add:
-        for place, parts, row, result in answers(rows, predictor, settings.batch_size, several, notes):
+    label, labelled, add = Labeller(predictor, settings.batch_size, several), 0, None
+    with contextlib.ExitStack() as stack:
+        if settings.output:
+            again = rows_of_file(settings, predictor, []) if settings.file not in (None, "-") else None
+            rows, label, add = stack.enter_context(labelling_job(settings, rows, label, again))
+        for place, parts, row, result in answers(rows, label, notes):
             if explains and result["probability"] is not None:
                 result["explanation"] = explanation(predictor, parts, result)
                 explained.append((parts, result))
@@ -106,41 +118,6 @@ def main(argv=None):
         write_text(settings.html, page_of(explained))
 
 
-def answers(rows, predictor, batch_size, several, notes):
-    """Yields (place, texts, row, result) of each row; in a result is None where there is nothing to label."""
-    for chunk in chunks_of(rows):
-        while notes:
-            note(notes.pop(0))
-        places, texts, found = zip(*chunk)
-        token_ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
-        troubles = [predictor.trouble_with(parts, ids) for parts, ids in zip(texts, token_ids)]
-        for place, parts, trouble, ids, length in zip(places, texts, troubles, token_ids, lengths):
-            if trouble and not several:
-                raise UserError(f"{place} {trouble}")
-            tell(place, parts, trouble, ids, length, predictor.encoder)
-        results = predictor.label(token_ids, batch_size, starts)
-        results = [dict.fromkeys(result) if trouble else result for result, trouble in zip(results, troubles)]
-        yield from zip(places, texts, found, results)
-
-
-def chunks_of(rows):
-    """Yields lists of at most CHUNK (place, texts, row); those before an unreadable row come before its error."""
-    chunk, signs = [], 0
-    try:
-        for row in rows:
-            chunk.append(row)
-            signs += sum(map(len, row[1]))
-            if len(chunk) == CHUNK or signs > SIGNS:
-                yield chunk
-                chunk, signs = [], 0
-    except UserError:
-        if chunk:
-            yield chunk
-        raise
-    if chunk:
-        yield chunk
-
-
 def choose_input(texts, settings, predictor, notes):
     """The (place, texts, row)s to label, one text each or two, and whether they may be many. notes: takes guesses."""
     pair, parts = predictor.pair, 2 if predictor.pair else 1
@@ -151,8 +128,7 @@ def choose_input(texts, settings, predictor, notes):
             raise UserError("standard input is closed")
         return read_lines(sys.stdin.buffer, "standard input", parts, notes), True
     if settings.file:
-        pair_column = settings.text_pair_column if pair else None
-        return read_texts(settings.file, settings.text_column, pair_column, settings.quoting, notes), True
+        return rows_of_file(settings, predictor, notes), True
     for number, text in enumerate(texts, 1):
         if not is_utf8(text):
             raise UserError(f"text {number} is not UTF-8 text")
@@ -166,6 +142,11 @@ def choose_input(texts, settings, predictor, notes):
     texts = texts or [predictor.example]
     groups = [tuple(texts[start : start + parts]) for start in range(0, len(texts), parts)]
     return ((f"text {number}", group, {}) for number, group in enumerate(groups, 1)), len(groups) > 1
+
+
+def rows_of_file(settings, predictor, notes):
+    pair_column = settings.text_pair_column if predictor.pair else None
+    return read_texts(settings.file, settings.text_column, pair_column, settings.quoting, notes)
 
 
 def something_is_piped(settings):
@@ -197,17 +178,6 @@ def comes_within(seconds):
 def waits_for(seconds):
     note(f"waiting {seconds} s for standard input; a text as an argument needs none")
     return comes_within(seconds)
-
-
-def tell(place, texts, trouble, ids, length, encoder):
-    """Says which of many texts gets no label, which the model hardly knows, and which long one is not read whole."""
-    if trouble:
-        note(f"{place} {trouble}: no label")
-    elif (unknown := ids.count(encoder.unknown) / len(ids)) > STRANGE:
-        note(f"{place}: {unknown:.0%} of its pieces are unknown to the model: a language that it has not learnt?")
-    elif length > encoder.max_seq_length and not encoder.whole:
-        cut = f"the first {encoder.head} and the last {encoder.tail}" if len(texts) == 1 else encoder.max_seq_length
-        note(f"{place} has {length:,} tokens; the model reads {cut}")
 
 
 if __name__ == "__main__":

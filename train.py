@@ -10,6 +10,7 @@ Leaves a model in output/, pictures in plots/ and a report in training_report.md
 import sys
 from dataclasses import replace
 
+from tfbert.common.ahead import import_ahead
 from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
@@ -21,12 +22,14 @@ from tfbert.training.outputs import holds_finished_model, remove_checkpoints
 from tfbert.training.settings import TrainSettings
 from tfbert.training.sizes import expected_duration
 
-# TensorFlow, scikit-learn and seaborn take seconds to import: the functions below do it when they need them
+# TensorFlow takes seconds to import, as do these: the functions below do it when they need them
+NEEDED_LATER = ("sklearn.linear_model", "sklearn.feature_extraction.text", "onnx", "onnxruntime", "seaborn")
 
 
 def main(argv=None):
     settings = parse(TrainSettings, argv)
     with prepare(settings, argv) as job:
+        import_ahead(*NEEDED_LATER)
         runs = learn(job)
         if runs[-1].interrupted:
             return stop(job, runs[-1])
@@ -138,11 +141,13 @@ def test(job, model, run, runs):
 
 def report(job, run, metrics, logits):
     """Writes report, pictures, metrics.json and model card, and says what matters most."""
-    from tfbert.inference.explaining import reasons_for
+    from tfbert.inference.explaining import answers_to, reasons_for
     from tfbert.report.record import Record, write_all
     from tfbert.report.wording import headline
 
-    record = Record(job, run, metrics, logits, reasons_for(job.settings.output_dir, job.splits.test))
+    folder = job.settings.output_dir
+    reasons, shown = reasons_for(folder, job.splits.test), answers_to(folder, job.shown or [])
+    record = Record(job, run, metrics, logits, reasons, shown)
     write_all(record)
     print()
     for line in headline(metrics, job.task):

@@ -1,15 +1,20 @@
 """The parts of benchmarks/ that call this project run; what they measure no test judges."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
 from argparse import Namespace
 
 import keras
+import numpy as np
 import pytest
 from conftest import FIXTURES, ROOT, reviews
 
+from tfbert.data.tokenizing import TextEncoder
+from tfbert.model.configs import read_config
+from tfbert.model.folders import load_classifier
 from tfbert.training import optimizer
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -59,3 +64,26 @@ def test_a_variant_of_the_model():
     result = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["seconds"] > 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it takes TensorFlow's gradients")
+def test_a_sentence_is_followed_as_the_model_reads_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import one_sentence
+
+    folder = FIXTURES / "tiny_bert"
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
+    model, _ = load_classifier(folder, read_config(folder) | without)
+    encode = TextEncoder.from_folder(folder, 64)
+    way = one_sentence.follow(model, encode, "A dull film.")
+    assert way["pieces"] == ["[CLS]", "a", "dull", "film", ".", "[SEP]"]
+    np.testing.assert_allclose(np.array(way["weights"]).sum(axis=-1), 1, atol=1e-6)
+    pooled = np.tanh(way["states"][-1][0] @ np.array(model.pooler.kernel) + np.array(model.pooler.bias))
+    np.testing.assert_allclose(pooled, way["pooled"], atol=1e-5)
+
+    *_, loss, weight = one_sentence.one_step(model, encode, ["negative", "positive"])
+    before, after = map(float, loss.split("|")[2:4])
+    assert after < before
+    gradient = float(re.search(r"gradient is (\S+)", weight)[1])
+    before, after = map(float, weight.split("|")[2:4])
+    assert after - before == pytest.approx(-np.sign(gradient) * one_sentence.RATE, abs=2e-6)

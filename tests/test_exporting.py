@@ -1,4 +1,5 @@
 import json
+import random
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ from conftest import ENCODERS, FIXTURES
 import export
 from tfbert.common.errors import UserError
 from tfbert.data.batches import pad
+from tfbert.data.tokenizing import TextEncoder
 from tfbert.inference import exporting
 from tfbert.inference.predicting import Predictor
 from tfbert.model.folders import load_classifier
@@ -95,3 +97,67 @@ def test_what_does_not_go_is_refused(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="please report it"):
         exported(trained, tmp_path)
     assert not (tmp_path / "saved_model").exists()
+
+
+def texts_of_all_scripts(count):
+    """Random code points, texts within one script with blanks between, and English with signs."""
+    rng, texts = random.Random(5), []
+    scripts = (0x20, 0xA0, 0x300, 0x370, 0x400, 0x590, 0x600, 0x900, 0xE00, 0x1100, 0x1E00, 0x2000, 0x3040, 0x4E00,
+               0xAC00, 0x1F300, 0xFF00)  # fmt: skip
+    for number in range(count):
+        if number % 3 == 0:
+            codes = [rng.randrange(0x110000) for _ in range(rng.randint(0, 40))]
+            texts.append("".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000))
+        elif number % 3 == 1:
+            first = rng.choice(scripts)
+            texts.append("".join(chr(first + rng.randrange(200)) + " " * (rng.random() < 0.2) for _ in range(40)))
+        else:
+            words = (
+                "".join(rng.choice("abcdefgh\u2019é.,!ÀßİI'-#@中ก") for _ in range(rng.randint(1, 12)))
+                for _ in range(60)
+            )
+            texts.append(" ".join(words))
+    return [*texts, "", "   ", "a" * 99, "a" * 100, "a" * 101, "unwatchable " * 90]
+
+
+@pytest.mark.parametrize(
+    "lower, truncation, count", [(True, "head+tail", 10_000), (False, "head", 500), (True, "tail", 500)]
+)
+def test_tensorflows_operators_tokenize_as_the_tokenizer_does(lower, truncation, count):
+    import tensorflow as tf
+    from tokenizers import Tokenizer, normalizers
+
+    from tfbert.inference.string_tokens import StringTokenizer
+
+    tokenizer = Tokenizer.from_file(str(FIXTURES / "tiny_bert" / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
+    encoder = TextEncoder(tokenizer, 64, truncation)
+    read = tf.function(StringTokenizer(encoder, 0), input_signature=[tf.TensorSpec([None], tf.string)])
+    texts = texts_of_all_scripts(count)
+    for first in range(0, len(texts), 64):
+        batch = texts[first : first + 64]
+        inputs = read(tf.constant([text.encode() for text in batch]))
+        found = (inputs[name].numpy() for name in ("input_ids", "attention_mask"))
+        for text, ids, mask, wanted in zip(batch, *found, encoder(batch)[0]):
+            assert ids[: mask.sum()].tolist() == wanted, text
+            assert not ids[mask.sum() :].any()
+
+
+def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys):
+    import tensorflow as tf
+
+    exported(trained, tmp_path, "--to", "saved_model")
+    words = capsys.readouterr().out
+    signature = tf.saved_model.load(str(tmp_path / "saved_model" / "1")).signatures["texts"]
+    wanted = [list(result["probabilities"].values()) for result in Predictor(trained)(TEXTS)]
+    np.testing.assert_allclose(signature(texts=tf.constant(TEXTS))["probabilities"], wanted, atol=1e-4)
+    assert "signature texts: plain text" in " ".join(words.split())
+
+
+def test_other_tokenizers_have_no_signature_for_text(tmp_path, capsys):
+    import tensorflow as tf
+
+    exported(shutil.copytree(FIXTURES / "tiny_roberta", tmp_path / "model"), tmp_path, "--to", "saved_model")
+    words = capsys.readouterr().out
+    assert "no signature for plain text" in " ".join(words.split())
+    assert "texts" not in tf.saved_model.load(str(tmp_path / "saved_model" / "1")).signatures

@@ -45,8 +45,9 @@ def test_nothing_that_was_there_is_lost(trained, tmp_path):
         with pytest.raises(UserError, match=words):
             labelled(trained, "--file", path, flag, target)
     (tmp_path / "rows.jsonl").write_text('{"text": "a film"}\n{"text": "a film", "label": "gold"}\n')
-    with pytest.raises(UserError, match="line 2 has the column label, which the first row has not"):
-        labelled(trained, "--file", tmp_path / "rows.jsonl", "--output", tmp_path / "labels.jsonl")
+    labelled(trained, "--file", tmp_path / "rows.jsonl", "--output", tmp_path / "labels.jsonl")
+    first, second = map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines())
+    assert list(first) == ["text", "predicted_label", "predicted_probability"] and second["label"] == "gold"
     (tmp_path / "old.csv").write_text("kept")
     (tmp_path / "none.csv").write_text("text\n")
     with pytest.raises(UserError):

@@ -7,9 +7,15 @@ import matplotlib
 import numpy as np
 import pytest
 
+from tfbert.common.errors import UserError
+from tfbert.data.tables import read_examples
+from tfbert.inference.explaining import answers_to
 from tfbert.report import fonts, plots
+from tfbert.report.captions import captions, picture
 from tfbert.report.confusions import confused_pairs, never_predicted, shown_labels
 from tfbert.report.figures import still_learning
+from tfbert.report.first_page import some_examples
+from tfbert.report.mistakes import what_mattered
 from tfbert.report.training_report import what_for_what
 from tfbert.report.wording import comparison, doubts, headline
 
@@ -47,7 +53,7 @@ def test_every_label_of_the_picture_has_its_name(count, size, tmp_path, monkeypa
     names = [f"a name of a label with many words {n}" for n in range(count)]
     matrix = confused(count) if count > 2 else [[3, 1], [0, 2]]
     with warnings.catch_warnings(action="error"):
-        plots.confusion_matrix(tmp_path, "picture", {"confusion_matrix": matrix}, plots.drawable(names, []), "texts")
+        plots.confusion_matrix(tmp_path, "picture", "", {"confusion_matrix": matrix}, plots.drawable(names, []))
     assert (tmp_path / "picture.png").exists()
     assert len(drawn["yticklabels"]) >= size - 1 and all(
         name.startswith("a name of a") for name in drawn["yticklabels"]
@@ -181,3 +187,58 @@ def test_a_model_that_learnt_nothing_is_called_so():
         "in Matthews correlation the model does no better than the most frequent label: try more texts, more "
         "--num_train_epochs, another --learning_rate or another encoder"
     ]
+
+
+def test_own_examples_stand_in_the_report_in_place_of_test_texts(trained, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\nthe film was really wonderful.,positive\na dull *plot*.,positive\n,negative\n")
+    examples = read_examples(path, ["negative", "positive"], [])
+    assert examples == [("the film was really wonderful.", "positive"), ("a dull *plot*.", "positive")]
+    shown = answers_to(trained, examples)
+    settings = SimpleNamespace(example_file=str(path), excerpt_words=0)
+    job = SimpleNamespace(settings=settings, config={"tfbert": {}})
+    lines = some_examples(SimpleNamespace(job=job, shown=shown))
+    assert "| right | positive |" in lines[4] and "**wonderful**" in lines[4]
+    assert "| **wrong** | negative |" in lines[5] and "\\*plot\\*" in lines[5]
+    assert "mine.csv, 1 of 2 right" in lines[-1]
+    with pytest.raises(UserError, match="mine.csv, line 2: the label 'positive' is not one of bad, good"):
+        read_examples(path, ["bad", "good"], [])
+
+
+def test_bold_words_are_those_that_markdown_shows_so():
+    text = "#great film很好!"
+    words = [{"text": each, "start": start, "end": start + len(each), "score": score}
+             for each, start, score in (("#", 0, 3.0), ("great", 1, 2.0), ("film", 7, 0.1), ("很", 11, 2.0),
+                                        ("好", 12, 1.5), ("!", 13, 2.0))]  # fmt: skip
+    assert what_mattered([text], words, 10) == "#**great** film**很好**!"
+
+
+def test_a_curve_is_smoothed_by_what_stands_around():
+    values = np.arange(10.0)
+    np.testing.assert_array_equal(plots.smoothed(values), values)  # too few to smooth
+    many = np.tile([0.0, 1.0], 60)
+    assert np.ptp(plots.smoothed(many)[10:-10]) < 0.2 and len(plots.smoothed(many)) == 120
+
+
+def test_points_of_calibration_stand_for_as_many_decisions():
+    confidence = np.r_[np.full(50, 0.9), np.full(50, 0.6)]
+    right = np.r_[np.ones(50), np.zeros(50)]
+    found = plots.bins_of_equal_counts(confidence, right)
+    np.testing.assert_allclose(found[0], [0.6] * 5 + [0.9] * 5)
+    np.testing.assert_array_equal(found[1], [0] * 5 + [1] * 5)
+
+
+@pytest.mark.parametrize(
+    "changes, missing", [({"n_test": 199}, "calibration"), ({"accuracy_by_length": [1]}, "lengths")]
+)
+def test_pictures_that_would_tell_nothing_are_left_out(changes, missing):
+    metrics = {"metric": "accuracy", "confusion_matrix": MATRIX, "n_test": 200, "accuracy_by_length": [1, 2],
+               "per_class": {"a": 1, "b": 2}, "roc_auc": 0.9}  # fmt: skip
+    job = SimpleNamespace(task=SimpleNamespace(tested="texts"), settings=SimpleNamespace(logging_steps=10))
+
+    def of(changes):
+        return captions(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])))
+
+    assert list(of({})) == ["confusion_matrix", "lengths", "calibration", "loss", "accuracy", "roc"]
+    assert set(of({})) - set(of(changes)) == {missing}
+    assert picture(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])), missing) == []

@@ -65,7 +65,7 @@ def test_several_labels_are_learnt_and_reported(several):
                  f"{metrics['f1_micro_at_half']:.3f}", f"{metrics['baseline_f1_micro']:.3f}"):  # fmt: skip
         assert text in report
     pictures = set(os.listdir(output / "plots"))
-    assert pictures == {"loss.png", "accuracy.png", "f1_micro.png", "labels.png", "calibration.png", "lengths.png"}
+    assert pictures == {"loss.png", "accuracy.png", "f1_micro.png", "labels.png"}  # 80 short texts: not the others
 
 
 def test_infer_prints_all_labels_above_their_thresholds(several, capsys):
@@ -145,6 +145,29 @@ def test_pairs_are_labelled_from_arguments_and_files(pairs, tmp_path, capsys):
                                (["--file", write(tmp_path / "one.csv", ["text"], [["x"]])], "no column 'text_pair', but text; see --text_pair_column")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             infer.main(["--model_dir", str(output), *arguments])
+
+
+def test_files_of_every_kind_say_the_same(several, pairs, tmp_path):
+    from pyarrow import parquet
+
+    some = write(tmp_path / "some.csv", ["tweet"], [["the film was very good."], [""], ["a dull plot. " * 9]])
+    few = write(tmp_path / "few.csv", ["one", "two"], [["the film was good", f"the plot was {BAD[0]}"], ["", "a"]])
+    for model, path, flags, texts in (
+        (several[0], some, ["--threshold", "0.3", "--text_column", "tweet"], ["tweet"]),
+        (pairs[0], few, ["--text_column", "one", "--text_pair_column", "two"], ["one", "two"]),
+    ):
+        for kind in ("csv", "jsonl", "parquet"):
+            target = str(tmp_path / f"labels.{kind}")
+            infer.main(["--model_dir", str(model), "--file", path, "--output", target, *flags])
+        lines = [json.loads(line) for line in open(tmp_path / "labels.jsonl", encoding="utf-8")]
+        assert list(lines[0]) == [*texts, "label", "probability"]
+        assert lines[1]["label"] is lines[1]["probability"] is None and 0 < lines[0]["probability"] <= 1
+        assert parquet.read_table(tmp_path / "labels.parquet").to_pylist() == lines
+        in_csv = list(csv.DictReader(open(tmp_path / "labels.csv", newline="", encoding="utf-8")))
+        assert in_csv == [{name: "" if value is None else str(value) for name, value in row.items()} for row in lines]
+    infer.main(["--model_dir", str(several[0]), "--file", some, "--output", target, "--threshold", "1e-30",
+                "--text_column", "tweet"])  # fmt: skip
+    assert sorted(parquet.read_table(target)["label"][0].as_py().split(", ")) == ["blame", "long", "praise"]
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])

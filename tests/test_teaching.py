@@ -8,9 +8,9 @@ from conftest import FIXTURES, reviews
 
 import train
 from tfbert.common.errors import UserError
+from tfbert.common.timing import Countdown
 from tfbert.data.batches import Examples
 from tfbert.training import teaching
-from tfbert.training.evaluating import Countdown
 from tfbert.training.step import classifier_loss, share_of_decisions, share_right
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import textwrap
 from functools import cache
@@ -21,8 +22,27 @@ def say(name, text):
 
 def note(text):
     """Prints a line to standard error: what a person should know and a program need not read."""
+    clear_status()
     shown = printable(text).replace("\n", "\\n")
     complain(f"note: {shown}")
+
+
+STATUS = []  # the text that stands in the terminal's last line until another takes its place
+
+
+def show_status(text):
+    """Writes a line to standard error, a terminal, where the next status or note will stand."""
+    clear_status()
+    with contextlib.suppress(OSError, ValueError):
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 where nobody set it
+        STATUS.append(text[: width - 1])
+        print(STATUS[-1], end="", file=sys.stderr, flush=True)
+
+
+def clear_status():
+    if STATUS:
+        with contextlib.suppress(OSError):
+            print("\r" + " " * len(STATUS.pop()) + "\r", end="", file=sys.stderr, flush=True)
 
 
 HUSHED = RLock()  # standard error belongs to all threads

@@ -15,21 +15,21 @@ HELD = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 
 
 @contextlib.contextmanager
-def sole_run(folder, note):
-    """A context in which no other process is in this one, on any machine, for the same folder.
+def sole_run(folder, note, flag="--output_dir"):
+    """A context in which no other process is in this one, on any machine, for the same folder, or file.
 
     A folder that comes to be within the block goes again where nothing was put into it.
-    note: called with a line where that is not certain. Raises UserError, having touched nothing, where another run has
-    the folder, or nothing can be written beside it.
+    note: called with a line where that is not certain; flag: what named the folder. Raises UserError, having touched
+    nothing, where another run has the folder, or nothing can be written beside it.
     """
     folder = Path(folder).resolve()
     was_there = folder.exists()
     path = folder / ".lock" if os.path.ismount(folder) else folder.with_name(f".{folder.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = acquired(path, folder, note)
+        file = acquired(path, folder, note, flag)
     except OSError as error:
-        raise UserError(f"--output_dir {str(folder)[:200]}: cannot write there ({error.strerror})") from error
+        raise UserError(f"{flag} {str(folder)[:200]}: cannot write there ({error.strerror})") from error
     try:
         host, before = socket.gethostname(), read(file)
         if " on " in before and f" on {host}," not in before:
@@ -50,7 +50,7 @@ def sole_run(folder, note):
         file.close()
 
 
-def acquired(path, folder, note):
+def acquired(path, folder, note, flag):
     """The file at `path`, open and locked."""
     while True:
         file = open(path, "a+", encoding="utf-8", errors="replace")
@@ -61,7 +61,7 @@ def acquired(path, folder, note):
                 holder = read(file, patience=1)
                 file.close()
                 raise UserError(
-                    f"--output_dir {folder} is in use by another run ({holder}): wait for its end, or choose another"
+                    f"{flag} {folder} is in use by another run ({holder}): wait for its end, or choose another"
                 ) from None
             note(f"the disk of {folder} cannot lock files ({error.strerror}): begin no second run there")
             return file

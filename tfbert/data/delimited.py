@@ -207,17 +207,27 @@ def half_quoted(row):
 
 def melted(text, long_rows, delimiter):
     """Whether a line within a row ends or begins as a row of its own would, with a label that other rows have too."""
-    parts = {line: (line > first, line < last) for last, first in long_rows for line in range(first, last + 1)}
-    begins, ends, width = defaultdict(int), defaultdict(int), None
-    within = []
-    for number, line in enumerate(text(), 1):
-        row = [field.strip()[:100] for field in line.split(delimiter)]
-        width = width or len(row)
-        if number in parts and len(row) == width > 1:
-            within.append((row, *parts[number]))
-        elif number not in parts and row[0] and row[-1]:
+    begins, ends = defaultdict(int), defaultdict(int)
+    for row, inside in fields_by_line(text, long_rows, delimiter):
+        if not inside and row[0] and row[-1]:
             begins[row[0]] += 1
             ends[row[-1]] += 1
-    return any(
-        not_first and begins[row[0]] > 1 or not_last and ends[row[-1]] > 1 for row, not_first, not_last in within
+    width = len(next(fields_by_line(text, long_rows, delimiter))[0])
+    return width > 1 and any(
+        len(row) == width and (inside[0] and begins.get(row[0], 0) > 1 or inside[1] and ends.get(row[-1], 0) > 1)
+        for row, inside in fields_by_line(text, long_rows, delimiter)
+        if inside
     )
+
+
+def fields_by_line(text, long_rows, delimiter):
+    """Yields the beginnings of each line's fields, and None, or of a line within a long row (is it not the first of
+    that, is it not the last).
+    """
+    ahead = iter(long_rows)
+    last, first = next(ahead)
+    for number, line in enumerate(text(), 1):
+        row = [field.strip()[:100] for field in line.split(delimiter)]
+        if number > last:
+            last, first = next(ahead, (float("inf"), float("inf")))
+        yield row, (number > first, number < last) if number >= first else None

@@ -4,6 +4,7 @@ import json
 
 from tfbert.common.errors import UserError
 from tfbert.data.delimited import distinct
+from tfbert.data.opening import opened
 
 ROWS = 1024  # in memory at a time
 
@@ -21,6 +22,17 @@ def read_parquet(file, path):
             yield f"{path}, row {number}", with_names(row, names)
     except (ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         raise UserError(f"cannot read {path}: {str(error)[:200]}") from error
+
+
+def types_in(path):
+    """{column: pyarrow type} of a Parquet file, but for class numbers, which are read as names."""
+    from pyarrow import parquet
+
+    with opened(path, "--file") as file:
+        schema = parquet.read_schema(file)
+    names = class_names(schema)
+    kinds = zip(distinct(schema.names), schema.types)
+    return {column: kind for column, kind in kinds if column not in names}
 
 
 def class_names(schema):

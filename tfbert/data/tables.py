@@ -156,6 +156,18 @@ def read_unsupervised(task, source, settings, notes):
     return load_folder(source, data_files={"unsupervised": files}) if files else {}
 
 
+def read_examples(path, label_names, notes):
+    """What --example_file holds, [(text, label)]. Raises UserError where a label is not one of label_names."""
+    found = []
+    for place, row in read_rows(path, "--example_file", ["text", "label"], "auto", notes):
+        text, label = text_in(row, "text", place), str(value_in(row, "label", place)).strip()
+        if label not in label_names:
+            raise UserError(f"{place}: the label {label!r} is not one of {', '.join(label_names)[:200]}")
+        if text.strip():
+            found.append((text, label))
+    return found
+
+
 def rows_of(dataset, task, place):
     """Yields (place, row) of a `datasets.Dataset`, with names in place of class numbers."""
     if set(task.columns) <= set(dataset.column_names):

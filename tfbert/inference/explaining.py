@@ -46,6 +46,20 @@ def reasons_for(folder, dataset):
     return reasons
 
 
+def answers_to(folder, examples):
+    """What the model in `folder` says of texts whose labels are known, [(text, label)]: a list of dicts: text, label,
+    predicted, confidence, and words, as explain gives them.
+    """
+    predictor = Predictor(folder)
+    answers = []
+    for text, label in examples:
+        (said,) = predictor([text])
+        words = explain(Reading(predictor, text), said["label"])
+        answers.append({"text": text, "label": label, "predicted": said["label"], "confidence": said["probability"],
+                        "words": words})  # fmt: skip
+    return answers
+
+
 def explain(reading, label):
     """The words of a Reading, a list of dicts: text; start and end in it, in characters; score, how far the word speaks
     for the label, in log-odds, below 0 against it; and for pairs part, 0 or 1.

@@ -17,7 +17,7 @@ from tfbert.data.tasks import MULTI_LABEL
 from tfbert.inference.runtimes import onnx_model, quantized
 from tfbert.model.config_files import read_config
 from tfbert.model.configs import model_config
-from tfbert.model.text_settings import length_read, reading_config
+from tfbert.model.text_settings import encoder_as_trained, length_read, reading_config
 from tfbert.model.weight_files import open_weights
 
 KINDS = ("saved_model", "litert", "onnx", "pytorch")
@@ -46,9 +46,16 @@ def export(kind, model_dir, folder, length=None):
     model = load_trained(model_dir)
     if kind == "saved_model":
         target = Path(folder, "1")  # TensorFlow Serving looks for numbered versions
-        write_saved_model(model, target, reading, None, None)
+        encoder = reader_of_texts(model_dir, config, reading)
+        write_saved_model(model, target, reading, None, None, encoder)
         describe(model_dir, target / "assets.extra", config, reading, longest)
-        return [f"{target}: signature serving_default, any number of texts of any length", checked_saved(model, target)]
+        lines = [
+            f"{target}: signature serving_default, any number of texts of any length",
+            checked_saved(model, target),
+        ]
+        if encoder:
+            return [*lines, f"signature texts: plain text, {checked_texts(encoder, model, target)}"]
+        return [*lines, "no signature for plain text: that is for single texts and BERT's own kind of tokenizer"]
     length = length or longest
     describe(model_dir, folder, config, reading, length)
     return write_litert(model, Path(folder), reading, length)
@@ -93,11 +100,14 @@ def describe(model_dir, folder, config, reading, length):
     write_json(folder / "reading.json", {"max_seq_length": length, "problem_type": config.problem_type, **kept})
 
 
-def write_saved_model(model, folder, reading, batch, length):
+def write_saved_model(model, folder, reading, batch, length, encoder=None):
     """A SavedModel whose signature serving_default takes input_ids, attention_mask and, where the encoder has types,
     token_type_ids, int32 (B, S), and gives logits and probabilities, float32 (B, L). batch, length: B and S, or None.
+
+    encoder: a TextEncoder, for a signature `texts` that takes texts, string (B,); or None.
     """
     import keras
+    import tensorflow as tf
     from keras import ops
 
     names = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(model.config.type_vocab_size)
@@ -110,8 +120,18 @@ def write_saved_model(model, folder, reading, batch, length):
         return {"logits": logits, "probabilities": ops.sigmoid(calibrated) if several else ops.softmax(calibrated)}
 
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serve", serve, input_signature=[signature])
+    if encoder:
+        from tfbert.inference.string_tokens import StringTokenizer
+
+        tokenizer = StringTokenizer(encoder, model.config.pad_token_id)
+        archive.track(tokenizer)
+
+        def serve_texts(texts):
+            inputs = tokenizer(texts)
+            return serve({name: inputs[name] for name in names})
+
+        archive.add_endpoint("texts", serve_texts, input_signature=[tf.TensorSpec([None], tf.string, "texts")])
     archive.write_out(str(folder), verbose=False)
 
 
@@ -136,6 +156,29 @@ def checked_saved(model, folder):
         inputs = some_inputs(model.config, texts, length)
         said = signature(**{name: tf.constant(value) for name, value in inputs.items()})["logits"]
         most = max(most, float(np.abs(said - np.asarray(model(inputs, training=False))).max()))
+    return close(most)
+
+
+def reader_of_texts(model_dir, config, reading):
+    """The TextEncoder of a model, where TensorFlow's own operators can do what it does, else None."""
+    from tfbert.inference.string_tokens import reads_strings
+
+    if reading["pair"] or not Path(model_dir, "tokenizer.json").exists():
+        return None
+    encoder = encoder_as_trained(model_dir, config, reading | {"long_texts": "cut"})
+    return encoder if reads_strings(encoder) else None
+
+
+def checked_texts(encoder, model, folder):
+    """As checked_saved, of texts."""
+    import tensorflow as tf
+
+    texts = ["A first text, short.", "Ein zweiter: größer! " * encoder.max_seq_length, ""]
+    said = tf.saved_model.load(str(folder)).signatures["texts"](texts=tf.constant(texts))["logits"]
+    ids, most = encoder(texts)[0], 0.0
+    for row, each in zip(said.numpy(), ids):
+        inputs = {"input_ids": np.array([each], np.int32), "attention_mask": np.ones((1, len(each)), np.int32)}
+        most = max(most, float(np.abs(row - np.asarray(model(inputs, training=False))).max()))
     return close(most)
 
 

@@ -7,41 +7,52 @@ from pathlib import Path
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import replaced_file
+from tfbert.inference.parquet_file import parquet_writer
 
 SIGNS = {".csv": ",", ".tsv": "\t"}
-KINDS = (*SIGNS, ".jsonl")
+KINDS = (*SIGNS, ".jsonl", ".parquet")
 
 
 @contextlib.contextmanager
-def labelled_file(path):
+def labelled_file(path, columns):
     """Yields a function that adds a row: add(place, row, texts, result). row: what stood in the file, or {}.
 
-    The columns are those of the first row, or text, and label and probability, with predicted_ before these where a
-    column has such a name. path: of one of KINDS. Raises UserError where later rows have other columns.
+    columns: of all rows, {name: type}, with types where the file has them, as parquet_file.ColumnTypes finds them.
+    After them come label and probability, with predicted_ before these where a column has such a name. path: of one of
+    KINDS. Raises UserError for a row with other columns.
     """
-    kind = Path(path).suffix.lower()
-    with replaced_file(path) as staged, open(staged, "w", newline="", encoding="utf-8", errors="replace") as file:
-        writer, ours = None, ()
+    ours = free_names(columns)
+    with replaced_file(path) as staged, writer_of(staged, columns, ours) as write:
 
         def add(place, row, texts, result):
-            nonlocal writer, ours
-            row = row or dict(zip(("text", "text_pair"), texts))
-            if writer is None:
-                ours = free_names(row)
-                writer = csv.DictWriter(file, [*row, *ours], "", delimiter=SIGNS.get(kind, ","))
-                if kind in SIGNS:
-                    writer.writeheader()
-            strange = set(ours) & set(row) | (set(row) - set(writer.fieldnames) if kind in SIGNS else set())
-            if strange:
-                name = min(map(str, strange))
-                raise UserError(f"{place} has the column {name}, which the first row has not: give all the same")
-            row = row | dict(zip(ours, (result["label"], result["probability"])))
-            if kind in SIGNS:
-                writer.writerow(row)
-            else:
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            row = row or named(texts)
+            if strange := row.keys() - columns.keys():
+                raise UserError(f"{place} has the column {min(map(str, strange))}, which was not there at the first "
+                                "reading: leave the file as it is until it is labelled")  # fmt: skip
+            write(row | dict(zip(ours, (result["label"], result["probability"]))))
 
         yield add
+
+
+@contextlib.contextmanager
+def writer_of(path, columns, ours):
+    """Yields a function that writes a row with these columns, and ours, into a new file of one of KINDS."""
+    if path.suffix.lower() == ".parquet":
+        with parquet_writer(path, columns | dict(zip(ours, ("string", "float64")))) as write:
+            yield write
+        return
+    with open(path, "w", newline="", encoding="utf-8", errors="replace") as file:
+        if delimiter := SIGNS.get(path.suffix.lower()):
+            writer = csv.DictWriter(file, [*columns, *ours], "", delimiter=delimiter)
+            writer.writeheader()
+            yield writer.writerow
+        else:
+            yield lambda row: file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+
+def named(texts):
+    """The row of texts that stood in no table."""
+    return dict(zip(("text", "text_pair"), texts))
 
 
 def free_names(row):

@@ -1,5 +1,7 @@
 """The report's first page: the verdict, some answers, what may make it better, the figures."""
 
+from pathlib import Path
+
 from tfbert.common.timing import clock
 from tfbert.report.markdown import table
 from tfbert.report.metrics import METRICS
@@ -73,6 +75,8 @@ def seeds(metrics):
 def some_examples(record):
     """Right and wrong answers, the surest of each, with the words that mattered."""
     job, reading = record.job, record.job.config["tfbert"]
+    if record.shown:
+        return shown_examples(record)
     if not job.settings.excerpt_words:
         return []
     logits, thresholds = record.logits / reading["temperature"], reading.get("thresholds", 0.5)
@@ -86,6 +90,20 @@ def some_examples(record):
     head = ["", "it says", "the label is", "sure to", "the part that mattered most"]
     return ["## What it gets right, and wrong", "", *table(head, rows), "",
             "The surest of each. Words that speak for what it says are **bold**."]  # fmt: skip
+
+
+def shown_examples(record):
+    """What the model says of --example_file."""
+    right = sum(row["predicted"] == row["label"] for row in record.shown)
+    rows = [
+        ["right" if row["predicted"] == row["label"] else "**wrong**", row["predicted"], f"{row['confidence']:.1%}",
+         what_mattered([row["text"]], row["words"], len(row["words"]))]
+        for row in record.shown
+    ]  # fmt: skip
+    name = Path(record.job.settings.example_file).name
+    return ["## What it says of some texts", "", *table(["", "it says", "sure to", "text"], rows), "",
+            f"The texts of {name}, {right} of {len(rows)} right; they are no test. Words that speak for what it says "
+            "are **bold**."]  # fmt: skip
 
 
 def what_to_try(record):

@@ -87,14 +87,21 @@ def what_mattered(texts, words, count):
     first = int(sums.argmax())
     part = words[first].get("part", 0)
     kept = [word for word in words[first : first + count] if word.get("part", 0) == part]
-    bold = sorted((word for word in kept if word["score"] > 0), key=lambda word: -word["score"])[:BOLD]
+    spoken = [word for word in kept if word["score"] > 0 and can_be_bold(word["text"])]
+    bold = sorted(spoken, key=lambda word: -word["score"])[:BOLD]
     text, place, shown = texts[part], kept[0]["start"], ""
     for word in kept:
         shown += plain(text[place : word["start"]])
         cell = plain(text[word["start"] : word["end"]])
         shown += f"**{cell}**" if word in bold and word["score"] > FAINT * weights.max() else cell
         place = word["end"]
+    shown = shown.replace("****", "")  # between bold words that touch
     return "... " * (kept[0]["start"] > 0) + shown + " ..." * (place < len(text.rstrip()))
+
+
+def can_be_bold(word):
+    """Whether Markdown shows **word** as bold wherever it stands: not where it begins or ends with a sign."""
+    return word[0].isalnum() and word[-1].isalnum()
 
 
 def plain(text):

@@ -11,17 +11,19 @@ import numpy as np
 import seaborn
 
 from tfbert.common.files import replaced_file
-from tfbert.report.calibration import calibration_bins, confidences, probabilities_of
+from tfbert.report.calibration import confidences, probabilities_of
+from tfbert.report.captions import captions
 from tfbert.report.confusions import shown_labels
 from tfbert.report.fonts import choose_fonts, font_to_install
-from tfbert.report.metrics import METRICS, has_roc
+from tfbert.report.metrics import METRICS, wilson_interval
 
 BARS = 50  # labels in one picture
+AXES = {"loss": "cross-entropy", "accuracy": "share right"}
 KNOWN = {"loss", "accuracy", *METRICS, "confusion_matrix", "labels", "calibration", "lengths", "roc"}
 
 
 def write_plots(folder, record):
-    """The pictures that a run has: curves, confusion matrix or figures by label, calibration, lengths, ROC curve.
+    """The pictures of captions.py, each as folder/name.png; those of an earlier run that this one has not go.
 
     Where no font has the signs of some labels' names, record.notes says which to install.
     """
@@ -30,28 +32,24 @@ def write_plots(folder, record):
     labels, names = job.test.labels, drawable(job.splits.label_names, record.notes)
     before = probabilities_of(record.logits, labels)
     probabilities = probabilities_of(record.logits / metrics["temperature"], labels)
-    metric, several = metrics["metric"], labels.ndim == 2
-    pictures = {
+    metric = metrics["metric"]
+    drawings = {
+        metric: (curve, history, metrics.get(f"{metric}_at_half", metrics[metric])),
+        "loss": (curve, history, metrics["log_loss_before"]),
+        # of several labels, the accuracy of training is that of single decisions, of the test that of whole texts
+        "accuracy": (curve, history, None if labels.ndim == 2 else metrics["accuracy"]),
+        "confusion_matrix": (confusion_matrix, metrics, names),
+        "labels": (by_label, metrics, names),
         "calibration": (calibration, confidences(before, labels), confidences(probabilities, labels), metrics),
         "lengths": (lengths, metrics),
+        "roc": (roc, probabilities, labels, metrics),
     }
-    if history:
-        pictures["loss"] = curve, history, "Cross-entropy", metrics["log_loss_before"]
-        # of several labels, the accuracy of training is that of single decisions, of the test that of whole texts
-        title, on_test = ("Share of right decisions", None) if several else ("Accuracy", metrics["accuracy"])
-        pictures["accuracy"] = curve, history, title, on_test
-    if history and metric != "accuracy":
-        pictures[metric] = curve, history, METRICS[metric], metrics.get(f"{metric}_at_half", metrics[metric])
-    if several:
-        pictures["labels"] = by_label, metrics, names
-    else:
-        pictures["confusion_matrix"] = confusion_matrix, metrics, names, job.task.tested
-    if has_roc(metrics):
-        pictures["roc"] = roc, probabilities, labels, metrics, names
+    shown = captions(record)
     with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of signs that no font has
-        for name, (draw, *figures) in pictures.items():
-            draw(folder, name, *figures)
-    for stale in KNOWN - set(pictures):
+        for name, (title, _) in shown.items():
+            draw, *figures = drawings[name]
+            draw(folder, name, title, *figures)
+    for stale in KNOWN - set(shown):
         Path(folder, f"{stale}.png").unlink(missing_ok=True)
 
 
@@ -92,25 +90,33 @@ class Picture:
         plt.close(self.figure)
 
 
-def curve(folder, name, history, title, test_value):
+def curve(folder, name, title, history, test_value):
+    """Training as it was, pale, and smoothed; what is held out; the test at the end."""
     with Picture(folder, name) as axes:
-        train = [(row["step"], row[name]) for row in history if name in row]
+        train = np.array([(row["step"], row[name]) for row in history if name in row])
         held_out = [(row["step"], row[f"validation_{name}"]) for row in history if f"validation_{name}" in row]
-        if train:
-            axes.plot(*zip(*train), marker="." if len(train) < 30 else None, label="training batches")
-        axes.plot(*zip(*held_out), marker="o", label="validation")
+        colours = seaborn.color_palette()
+        if len(train):
+            axes.plot(*train.T, color=colours[0], alpha=0.3, linewidth=1)
+            axes.plot(train[:, 0], smoothed(train[:, 1]), color=colours[0], linewidth=2, label="training")
+        axes.plot(*zip(*held_out), color=colours[1], marker="o", label="held out")
         if test_value is not None:
             axes.axhline(test_value, color="grey", linestyle="--", label=f"test, after training: {test_value:.3f}")
-        axes.set(xlabel="step", ylabel=title, title=f"{title} during fine-tuning")
+        axes.set(xlabel="step", ylabel=AXES.get(name, METRICS.get(name)), title=title)
         axes.set_xlim(left=0)
         axes.legend()
 
 
-def confusion_matrix(folder, name, metrics, label_names, tested):
+def smoothed(values):
+    """float (N,) -> the mean of each number and of those around it, a fifteenth of all, fewer at the ends."""
+    reach = len(values) // 30
+    return [values[max(0, place - reach) : place + reach + 1].mean() for place in range(len(values))]
+
+
+def confusion_matrix(folder, name, title, metrics, label_names):
     """Counts, and shares of each true label's texts; of many labels, those that are confused most."""
     counts = np.array(metrics["confusion_matrix"])
     shown = shown_labels(metrics["confusion_matrix"])
-    title = f"Confusion matrix, {counts.sum():,} {tested}"
     totals = counts.sum(axis=1, keepdims=True)[shown].clip(1)
     cells, columns = counts[shown][:, shown], [label_names[place] for place in shown]
     rows = columns
@@ -132,11 +138,10 @@ def confusion_matrix(folder, name, metrics, label_names, tested):
             plt.setp(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
 
 
-def by_label(folder, name, metrics, label_names):
+def by_label(folder, name, title, metrics, label_names):
     rows = sorted(zip(label_names, metrics["per_class"].values()), key=lambda row: row[1]["f1"])
-    title = "By label (number of texts that have it)"
     if len(rows) > BARS:
-        rows, title = rows[:BARS], f"The {BARS} of {len(rows)} labels with the lowest F1 (texts that have it)"
+        rows, title = rows[:BARS], f"{title}: the lowest {BARS} of {len(rows)}"
     with Picture(folder, name, (7, 1.5 + 0.35 * len(rows))) as axes:
         axes.barh([f"{name} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
         for place, (_, row) in enumerate(rows):
@@ -147,43 +152,48 @@ def by_label(folder, name, metrics, label_names):
         axes.legend(loc="lower right")
 
 
-def calibration(folder, name, before, after, metrics):
+def calibration(folder, name, title, before, after, metrics):
     with Picture(folder, name, (5.5, 5)) as axes:
         low = 1 / len(metrics["per_class"]) if "confusion_matrix" in metrics else 0.5
-        axes.plot([low, 1], [low, 1], color="grey", linestyle="--", label="perfect")
-        confidence, accuracy, _ = calibration_bins(*before).T
-        axes.plot(confidence, accuracy, marker=".", alpha=0.5, label=f"as trained (error {metrics['ece_before']:.3f})")
-        confidence, accuracy, count = calibration_bins(*after).T
+        axes.plot([low, 1], [low, 1], color="grey", linestyle="--", label="as sure as it is right")
+        confidence, accuracy = bins_of_equal_counts(*before)
+        axes.plot(confidence, accuracy, marker=".", alpha=0.4, label=f"as trained (error {metrics['ece_before']:.3f})")
+        confidence, accuracy = bins_of_equal_counts(*after)
         axes.plot(confidence, accuracy, marker="o", label=f"as saved (error {metrics['ece']:.3f})")
-        for x, y, n in zip(confidence, accuracy, count):
-            axes.annotate(f"{int(n):,}", (x, y), textcoords="offset points", xytext=(6, -12), fontsize=8)
-        axes.set(xlabel="confidence", ylabel="share right", title="Calibration (decisions at each point)")
-        axes.legend()
+        axes.set(xlabel="how sure it is", ylabel="share right", title=title)
+        axes.legend(loc="upper left")
 
 
-def lengths(folder, name, metrics):
+def bins_of_equal_counts(confidence, right):
+    """The mean confidence and the share right of ten parts of the decisions, sorted by confidence; float (10,) each."""
+    order = np.argsort(confidence, kind="stable")
+    return tuple([part.mean() for part in np.array_split(values[order], 10)] for values in (confidence, right))
+
+
+def lengths(folder, name, title, metrics):
     rows = metrics["accuracy_by_length"]
     names = [f"{low}-{high}" if high else f"{low}+" for low, high, _, _ in rows]
-    bottom = max(0.0, min(share for *_, share in rows) - 0.1)
+    shares = np.array([share for *_, share in rows])
+    ends = np.array([wilson_interval(round(share * count), count) for _, _, count, share in rows]).T
     with Picture(folder, name) as axes:
-        axes.bar(names, [share for *_, share in rows])
+        axes.bar(names, shares, yerr=abs(ends - shares), capsize=4, ecolor="black", width=0.6)
         for place, (_, _, count, share) in enumerate(rows):
-            has_room = share - bottom > 0.12 * (1.04 - bottom)
-            axes.annotate(f"{share:.1%}\n{count:,}", (place, bottom if has_room else share), (0, 6),
-                          textcoords="offset points", ha="center", fontsize=9,
-                          color="white" if has_room else "black")  # fmt: skip
+            axes.annotate(f"{share:.1%}\n{count:,}", (place, 0), (0, 6), textcoords="offset points", ha="center",
+                          fontsize=9, color="white" if share > 0.2 else "black")  # fmt: skip
         axes.axhline(metrics["accuracy"], color="grey", linestyle="--", label=f"all: {metrics['accuracy']:.1%}")
-        axes.legend(loc="upper right")
-        axes.set(xlabel="tokens of the whole text", ylabel="share right", title="Share right by length")
-        axes.set_ylim(bottom, 1.04)
+        axes.legend(loc="lower right")
+        axes.set(
+            xlabel="tokens of the whole text (below each share: how many texts)", ylabel="share right", title=title
+        )
+        axes.set_ylim(0, 1.04)
 
 
-def roc(folder, name, probabilities, labels, metrics, label_names):
+def roc(folder, name, title, probabilities, labels, metrics):
     from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(labels, probabilities[:, 1])
     with Picture(folder, name, (5.5, 5)) as axes:
         axes.plot(false, true, label=f"model (area {metrics['roc_auc']:.3f})")
         axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="chance")
-        axes.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC curve of {label_names[1]!r}")
+        axes.set(xlabel="share of the others that it takes along", ylabel="share of them that it finds", title=title)
         axes.legend(loc="lower right")

@@ -20,6 +20,9 @@ class Record:
     metrics: dict
     logits: np.ndarray  # of the test texts, float (N, L), without temperature
     reasons: object  # a function from the number of a test text to its texts and the words that carry its label
+    shown: list = field(
+        default_factory=list
+    )  # what the model says of --example_file, as inference/explaining.py has it
     notes: list = field(default_factory=list)  # on what was drawn
 
     @property

@@ -7,11 +7,12 @@ import platform
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
 from tfbert.data.windows import LAST
+from tfbert.report.captions import picture
 from tfbert.report.confusions import MANY, confused_pairs, never_predicted
 from tfbert.report.data_doubts import what_may_be_wrong
 from tfbert.report.first_page import figures, some_examples, verdict, what_to_try
 from tfbert.report.markdown import one_line, table
-from tfbert.report.metrics import METRICS, has_roc
+from tfbert.report.metrics import METRICS
 from tfbert.report.mistakes import table_of_mistakes, worst_mistakes
 from tfbert.report.wording import as_text
 
@@ -20,7 +21,7 @@ PACKAGES = ("tensorflow", "keras", "transformers", "datasets", "scikit-learn", "
 
 def write_report(path, record):
     parts = (verdict, some_examples, what_to_try, figures, what_the_teacher_gave, per_label, most_confident_mistakes,
-             by_length, confidence, curves, what_may_be_wrong, what_was_done)  # fmt: skip
+             by_length, confidence, curves, roc_curve, what_may_be_wrong, what_was_done)  # fmt: skip
     lines = [line for part in parts for line in (*part(record), "")]
     write_text(path, "\n".join([f"# Training report: {record.title}", "", *lines]))
 
@@ -81,8 +82,8 @@ def curves(record):
         how = "The encoder stayed as it is; logistic regression learnt from its standardized vectors."
         return ["## How it learnt", "", f"{how} {words.strip()}"]
     metric = record.metrics["metric"]
-    more = [f"![{METRICS[metric]}](plots/{metric}.png)"] if metric != "accuracy" else []
-    return ["## How it learnt", "", "![loss](plots/loss.png)", "![accuracy](plots/accuracy.png)", *more]
+    pictures = dict.fromkeys(["loss", "accuracy", metric])
+    return ["## How it learnt", "", *[line for name in pictures for line in picture(record, name)]]
 
 
 def per_label(record):
@@ -98,11 +99,10 @@ def per_label(record):
         return cells
 
     rows = [row(name, figures) for name, figures in metrics["per_class"].items()]
-    picture = "![labels](plots/labels.png)" if several else "![confusion matrix](plots/confusion_matrix.png)"
     title = f"## How it does on the {record.job.task.tested}"
     return [
         title, "", *table(head + ["ROC AUC", "threshold"] * several, rows), "",
-        *([] if several else what_for_what(record)), picture,
+        *([] if several else what_for_what(record)), *picture(record, "labels" if several else "confusion_matrix"),
     ]  # fmt: skip
 
 
@@ -149,9 +149,13 @@ def confidence(record):
         "",
         *table(["", "calibration error", "log loss"], rows),
         "",
-        "![calibration](plots/calibration.png)",
-        *(["![ROC](plots/roc.png)"] if has_roc(metrics) else []),
+        *picture(record, "calibration"),
     ]
+
+
+def roc_curve(record):
+    lines = picture(record, "roc")
+    return ["## By threshold", "", *lines] if lines else []
 
 
 def by_length(record):
@@ -168,7 +172,7 @@ def by_length(record):
         "",
         *table(["tokens", unit, what], rows),
         "",
-        "![lengths](plots/lengths.png)",
+        *picture(record, "lengths"),
     ]
 
 

@@ -1,12 +1,11 @@
 """A model that is asked and does not learn: logits of many texts, scores on held-out ones."""
 
 import contextlib
-import time
 
 import numpy as np
 
 from tfbert.common.errors import UserError
-from tfbert.common.timing import clock
+from tfbert.common.timing import Countdown
 from tfbert.data.batches import by_length
 from tfbert.data.masking import NO_PLACE
 from tfbert.data.windows import combined
@@ -40,24 +39,6 @@ def predict(forward, examples, settings, length=None):
     logits = np.empty_like(sorted_logits)
     logits[np.concatenate(batches)] = sorted_logits
     return combined(logits, examples.owners)
-
-
-class Countdown:
-    """Prints how much of some work is done and how long the rest will take, every EVERY seconds."""
-
-    EVERY = 20
-
-    def __init__(self, whole):
-        self.whole, self.part = whole, 0
-        self.begun = self.told = time.perf_counter()
-
-    def done(self, part):
-        self.part += part
-        now = time.perf_counter()
-        if now - self.told > self.EVERY and self.part < self.whole:
-            self.told = now
-            left = (now - self.begun) / self.part * (self.whole - self.part)
-            print(f"      {self.part / self.whole:4.0%}  {clock(left)} left", flush=True)
 
 
 def evaluation_of(examples, settings, metric):

@@ -18,6 +18,7 @@ from tfbert.data.batches import Examples, TrainBatches
 from tfbert.data.labels import balanced_weights, shares_of_labels
 from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import keys_of, load_splits, read_parts
+from tfbert.data.tables import read_examples
 from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.data.vocabulary import known_in_words, unknown_share
@@ -66,6 +67,7 @@ class Job:
     test: Examples
     cut: Examples | None  # the test texts that windows read whole, as they would be cut
     text_encoder: TextEncoder  # of the texts to learn from
+    shown: list | None = None  # texts and labels that the report shows in place of test texts
     weights_line: str = ""
     head: list | None = None  # kernel and bias from regression, where fine-tuning starts
     taught: Examples | None = None  # what is learnt from instead of train, where there is a teacher
@@ -208,6 +210,10 @@ def new_job(settings, argv, stack):
     unknown = None if share is None else known_in_words(share, encoder.name)
     if job.several and settings.class_weights == "balanced":
         raise UserError("--class_weights balanced is for tasks with one label a text")
+    if settings.example_file:
+        if pair or job.several:
+            raise UserError("--example_file is for single texts with one label each: leave it out")
+        job.shown = read_examples(settings.example_file, splits.label_names, splits.notes)
     check_metric(settings, job.several)
     if settings.minutes:
         fit_into_minutes(job, chosen)

@@ -195,6 +195,9 @@ class TrainSettings(RunSettings):
 
     per_device_eval_batch_size: int = machine(64, "texts in one evaluation batch", at_least=1, at_most=65536)
 
+    example_file: str | None = written(
+        None, "a table with the columns text and label: the report shows these texts, and no test texts, as examples"
+    )
     excerpt_words: int = written(25, "words of each mistake in the report; 0 for confidential texts", at_least=0)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
 from tfbert.common.files import read_whole, replaced_file
+from tfbert.common.timing import Countdown
 from tfbert.data.batches import Examples
 from tfbert.data.mirrors import cache_folder
 from tfbert.data.splits import load_unlabelled
@@ -24,7 +25,7 @@ from tfbert.model.text_settings import encoder_as_trained, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 from tfbert.report.metrics import decided, score
 from tfbert.training.checkpoints import sum_of
-from tfbert.training.evaluating import Countdown, predict
+from tfbert.training.evaluating import predict
 
 SHARE = 0.5  # of what a text with a label teaches, the teacher's; of one without, all is
 CHUNK = 1024  # texts
