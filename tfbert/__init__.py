@@ -6,6 +6,8 @@ Public names are those below; they are imported when first asked for, so that la
 import importlib
 import os
 
+from tfbert.model.weight_names import HEADS, class_names
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log lines from C++
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports home otherwise
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # PyTorch is not needed here
@@ -14,8 +16,14 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "Predictor": "tfbert.inference.predicting",  # a saved model labels text
-    "TFAutoModelForSequenceClassification": "tfbert.model.auto",  # as in transformers 4
-    "AutoTokenizer": "tfbert.model.tensor_tokenizers",  # with return_tensors="tf", as in transformers 4
+    # as in transformers 4
+    "TFAutoModel": "tfbert.model.auto",
+    "TFAutoModelForMaskedLM": "tfbert.model.auto",
+    "TFAutoModelForSequenceClassification": "tfbert.model.auto",
+    **{name: "tfbert.model.auto" for head in HEADS for name in class_names(head).values()},  # TFBertModel, ...
+    "AutoConfig": "tfbert.model.auto_config",
+    "AutoTokenizer": "tfbert.model.tensor_tokenizers",  # with return_tensors="tf"
+    "mean_of_tokens": "tfbert.model.modeling",  # of TFAutoModel's vectors: one for a text
     "UserError": "tfbert.common.errors",  # what all of them raise where the user can mend it
 }
 __all__ = list(PUBLIC)

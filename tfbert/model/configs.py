@@ -150,8 +150,12 @@ SHARES = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dro
 
 def read_encoder_config(folder):
     """As read_config, without what is a classifier's: its head is not used."""
+    return encoder_config(read_config(folder))
+
+
+def encoder_config(config):
     of_classifier = ("id2label", "label2id", "num_labels", "problem_type", "tfbert")
-    return {name: value for name, value in read_config(folder).items() if name not in of_classifier}
+    return {name: value for name, value in config.items() if name not in of_classifier}
 
 
 def model_config(config, source="config.json"):

@@ -10,21 +10,20 @@ from keras import ops
 from tfbert.model.configs import read_encoder_config
 from tfbert.model.folders import load_model
 from tfbert.model.layers import ACTIVATIONS, dense, norm
-from tfbert.model.modeling import Encoder
+from tfbert.model.modeling import TextModel
 from tfbert.model.weight_files import open_weights
 from tfbert.model.weights import LAYOUTS
 
 
-class MaskedLanguageModel(keras.Model):
-    """Encoder and the head of its pre-training: logits for each gap, float32 (B, K, V).
+@keras.saving.register_keras_serializable("tfbert")
+class MaskedLanguageModel(TextModel):
+    """Encoder and the head of its pre-training: logits for each gap, float32 (B, K, V), or each place, (B, S, V).
 
     The last product is with the embedding table itself, to which the head is tied.
     """
 
     def __init__(self, config, **kwargs):
-        super().__init__(**kwargs)
-        self.config = config
-        self.encoder = Encoder(config, name="encoder")
+        super().__init__(config, **kwargs)
         self.width = config.embedding_size or config.hidden_size
         self.transform = dense(config, self.width, "transform", ACTIVATIONS[config.hidden_act])
         self.norm = norm(config, "norm")
@@ -37,9 +36,10 @@ class MaskedLanguageModel(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
-        """inputs: input_ids and attention_mask, int (B, S), and gaps, int (B, K), their places in the text."""
-        hidden = self.encoder(inputs["input_ids"], inputs["attention_mask"], training=training)
-        hidden = ops.take_along_axis(hidden, inputs["gaps"][:, :, None], axis=1)
+        """inputs: as of all, and gaps, int (B, K), their places in the text; without them each place is one."""
+        hidden, _ = self.read(inputs, training)
+        if inputs.get("gaps") is not None:
+            hidden = ops.take_along_axis(hidden, inputs["gaps"][:, :, None], axis=1)
         table = ops.cast(self.encoder.embeddings.word, self.compute_dtype)
         logits = ops.matmul(self.norm(self.transform(hidden)), ops.transpose(table))
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

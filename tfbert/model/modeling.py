@@ -136,35 +136,16 @@ class Encoder(keras.layers.Layer):
         return ops.reshape(tokens, ops.shape(x))
 
 
-@keras.saving.register_keras_serializable("tfbert")
-class SequenceClassifier(keras.Model):
-    """Encoder, pooling, dropout, linear layer: logits, float32 (B, L).
+class TextModel(keras.Model):
+    """An encoder, to which each kind of model adds its head, and what Keras's own files ask for.
 
-    The head computes in float32 under every dtype policy: it costs nothing and keeps the logits exact.
+    inputs of all: a dict with input_ids and, where they say something, attention_mask, token_type_ids and shift.
     """
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
         self.config = config
         self.encoder = Encoder(config, name="encoder")
-        self.pooler, self.pooler_norm = None, None
-        if config.pooling == "pooler" or config.pooler_with_norm:
-            activation = ACTIVATIONS[config.pooler_act]
-            self.pooler = dense(config, config.hidden_size, "pooler", activation, dtype="float32")
-        if config.pooler_with_norm:
-            self.pooler_norm = norm(config, "pooler_norm", dtype="float32")
-        self.dropout = Dropout(config.classifier_dropout, dtype="float32")
-        initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        self.classifier = keras.layers.Dense(
-            config.num_labels, kernel_initializer=initializer, name="classifier", dtype="float32"
-        )
-
-    def build(self, input_shape=None):
-        self.encoder.build()
-        for layer in (self.pooler, self.pooler_norm, self.classifier):
-            if layer:
-                layer.build((None, self.config.hidden_size))
-        self.built = True
 
     def get_config(self):
         """For Keras's own files: model.save, keras.models.load_model."""
@@ -184,8 +165,43 @@ class SequenceClassifier(keras.Model):
         any_text = {name: keras.InputSpec("int32", shape=(None, None), name=name) for name in names}
         super().export(filepath, format, verbose, input_signature or [any_text], **kwargs)
 
+    def read(self, inputs, training=False):
+        """The encoder's vectors, float (B, S, D), and the mask, int (B, S)."""
+        ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+        if mask is None:
+            mask = ops.not_equal(ids, self.config.pad_token_id)
+        return self.encoder(ids, mask, inputs.get("token_type_ids"), inputs.get("shift"), training=training), mask
+
+
+@keras.saving.register_keras_serializable("tfbert")
+class SequenceClassifier(TextModel):
+    """Encoder, pooling, dropout, linear layer: logits, float32 (B, L).
+
+    The head computes in float32 under every dtype policy: it costs nothing and keeps the logits exact.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.pooler, self.pooler_norm = None, None
+        if config.pooling == "pooler" or config.pooler_with_norm:
+            activation = ACTIVATIONS[config.pooler_act]
+            self.pooler = dense(config, config.hidden_size, "pooler", activation, dtype="float32")
+        if config.pooler_with_norm:
+            self.pooler_norm = norm(config, "pooler_norm", dtype="float32")
+        self.dropout = Dropout(config.classifier_dropout, dtype="float32")
+        initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.classifier = keras.layers.Dense(
+            config.num_labels, kernel_initializer=initializer, name="classifier", dtype="float32"
+        )
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        for layer in (self.pooler, self.pooler_norm, self.classifier):
+            if layer:
+                layer.build((None, self.config.hidden_size))
+        self.built = True
+
     def call(self, inputs, training=False):
-        """inputs: a dict with input_ids and, where they say something, attention_mask, token_type_ids and shift."""
         return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
 
     def pooled(self, inputs, training=False):
@@ -199,13 +215,6 @@ class SequenceClassifier(keras.Model):
         if self.pooler_norm:
             pooled = self.pooler_norm(pooled)
         return ops.cast(pooled, "float32")
-
-    def read(self, inputs, training=False):
-        """The encoder's vectors, float (B, S, D), and the mask, int (B, S)."""
-        ids, mask = inputs["input_ids"], inputs.get("attention_mask")
-        if mask is None:
-            mask = ops.not_equal(ids, self.config.pad_token_id)
-        return self.encoder(ids, mask, inputs.get("token_type_ids"), inputs.get("shift"), training=training), mask
 
 
 def mean_of_tokens(hidden, mask):

@@ -15,7 +15,7 @@ import numpy as np
 from tfbert.common.errors import UserError, one_line
 from tfbert.common.inputs import must_be_regular, read_json
 from tfbert.model.h5_files import datasets
-from tfbert.model.weight_names import CLASSES, normalised, pytorch_name, snake_case, tensorflow_path
+from tfbert.model.weight_names import normalised, pytorch_name, snake_case, tensorflow_path
 
 FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
@@ -175,38 +175,51 @@ def read_weights(folder):
         return {name: stored.read(name) for name in stored.shapes}, stored.path
 
 
-def write_safetensors(weights, path, of_tensorflow=False):
-    """Writes {PyTorch name: array} as PyTorch's classes do, or as transformers 4's TensorFlow classes."""
+def in_tensorflow(weights, kind):
+    """{PyTorch name: array} of a model_type under the paths, and in the shapes, of transformers 4's TensorFlow classes.
+
+    Two of its heads for masked language modelling go by other names: BERT's cls, and ALBERT's bias, which has two.
+    """
+    named = {tensorflow_path(name): value for name, value in weights.items()}
+    named = {path: value.T if path.endswith("/kernel:0") else value for path, value in named.items()}
+    if kind == "bert":
+        named = {path.replace("cls/predictions", "mlm___cls/predictions"): value for path, value in named.items()}
+    if "predictions/bias:0" in named:
+        named["predictions/decoder/bias:0"] = named["predictions/bias:0"]
+    return named
+
+
+def write_safetensors(weights, path, form="pt"):
+    """Writes {name: array}; form: "pt" where the names are PyTorch's, "tf" where they are those of in_tensorflow."""
     from safetensors.numpy import save
 
-    if of_tensorflow:
-        named = {tensorflow_path(name): value for name, value in weights.items()}
-        weights = {path: value.T if path.endswith("/kernel:0") else value for path, value in named.items()}
     weights = {name: np.ascontiguousarray(value) for name, value in weights.items()}  # else save mixes values up
-    Path(path).write_bytes(save(weights, metadata={"format": "tf" if of_tensorflow else "pt"}))
+    Path(path).write_bytes(save(weights, metadata={"format": form}))
 
 
 def write_h5(weights, path, config):
-    """Writes {PyTorch name: array} as transformers 4's TF classes do; config: the config.json dict.
+    """Writes {PyTorch name: array} as transformers 4's TF classes do; config: the config.json dict, with architectures.
 
     In memory first: a disk that fills up under h5py itself ends the process with a segmentation fault.
     """
     import h5py
 
-    class_name = snake_case(f"TF{CLASSES[config['model_type']]}ForSequenceClassification")
+    class_name = snake_case(f"TF{config['architectures'][0]}")
     layers = {}
-    for name in weights:
-        layers.setdefault(name.split(".")[0], []).append(name)
+    for target, value in in_tensorflow(weights, config["model_type"]).items():
+        layers.setdefault(target.split("/")[0], {})[f"{class_name}/{target}"] = value
+    if class_name.endswith("_masked_lm"):  # its last layer, tied to the embeddings, holds them too
+        encoder, *_, last = layers.values()
+        last |= {target: value for target, value in encoder.items() if "/embeddings/" in target}
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.attrs["layer_names"] = list(layers)
         file.attrs["backend"] = "tensorflow"
         file.attrs["keras_version"] = "2.21.0"
-        for layer, names in layers.items():
+        for layer, stored in layers.items():
             group = file.create_group(layer)
-            stored = {f"{class_name}/{tensorflow_path(name)}": weights[name] for name in names}
             group.attrs["weight_names"] = list(stored)
             for target, value in stored.items():
-                group.create_dataset(target, data=value.T if target.endswith("/kernel:0") else value)
+                group.create_dataset(target, data=value)
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.array([], dtype=float)
     Path(path).write_bytes(content.getbuffer())

@@ -13,6 +13,12 @@ CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "el
 ROBERTAS = ("roberta", "xlm-roberta", "camembert", "data2vec-text")  # the same but for their names
 
 WITHOUT_TENSORFLOW = ("modernbert", "data2vec-text")  # in transformers 4
+HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification")  # the ends of their names
+
+
+def class_names(head):
+    """{model_type: the name of transformers 4's TensorFlow class with that head}, such as TFBertForMaskedLM."""
+    return {kind: f"TF{start}{head}" for kind, start in CLASSES.items() if kind not in WITHOUT_TENSORFLOW}
 
 
 def tensorflow_path(name):
@@ -41,12 +47,13 @@ def pytorch_name(path):
     """
     parts = path.removesuffix(":0").split("/")
     for place, part in enumerate(parts[:2]):
-        if part.startswith("tf_"):
+        if part.startswith(("tf_", "tfmp_net_", "tfxlm_")):
             parts = parts[place + 1 :]
             break
     else:
         parts = parts[2:] if parts[0] in parts[2:3] else parts  # a class of another name
     name = re.sub(r"[^/]*___", "", "/".join(parts)).replace("_._", "/")  # mlm___cls is PyTorch's cls
+    name = name.replace("predictions/decoder/bias", "predictions/bias")  # of ALBERT's two, the one that counts
     name = re.sub(r"_embeddings$", "_embeddings/weight", re.sub(r"\blayer_(?=\d)", "layer/", name))
     *parts, kind = name.split("/")
     kinds = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias", "output_bias": "bias"}

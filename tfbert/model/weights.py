@@ -32,7 +32,8 @@ BERT_BLOCK = {
 class Layout:
     """The PyTorch names of an architecture's parts. Those of the encoder begin with `prefix`; {} is the layer's number.
 
-    masked_lm: dense layer, LayerNorm and bias of the head that pre-training has.
+    masked_lm: dense layer, LayerNorm and bias of the head that pre-training has. own_pooler: of the encoder itself,
+    after the prefix, where it has one; pooler: of a classifier.
     """
 
     prefix: str
@@ -44,6 +45,7 @@ class Layout:
     relative: str = "encoder.relative_attention_bias"
     relative_norm: str = "encoder.LayerNorm"
     last_norm: str = "final_norm"
+    own_pooler: str = ""
     pooler: str = "classifier.dense"
     pooler_norm: str = "head.norm"
     classifier: str = "classifier.out_proj"
@@ -53,6 +55,7 @@ LAYOUTS = {
     "bert": Layout(
         prefix="bert.",
         masked_lm=("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"),
+        own_pooler="pooler.dense",
         pooler="bert.pooler.dense",
         classifier="classifier",
     ),
@@ -71,7 +74,7 @@ LAYOUTS = {
         pooler="pre_classifier",
         classifier="classifier",
     ),
-    "roberta": Layout(prefix="roberta.", masked_lm=("lm_head.dense", "lm_head.layer_norm", "lm_head.bias")),
+    "roberta": Layout("roberta.", ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"), own_pooler="pooler.dense"),
     "electra": Layout(
         prefix="electra.",
         masked_lm=("generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head.bias"),
@@ -85,6 +88,7 @@ LAYOUTS = {
             "attention_output": "attention.attn.o",
             "attention_norm": "attention.LayerNorm",
         },
+        own_pooler="pooler.dense",
     ),
     "albert": Layout(
         prefix="albert.",
@@ -99,6 +103,7 @@ LAYOUTS = {
             "output_norm": "full_layer_layer_norm",
         },
         project="encoder.embedding_hidden_mapping_in",
+        own_pooler="pooler",
         pooler="albert.pooler",
         classifier="classifier",
     ),
@@ -207,7 +212,7 @@ def encoder_parts(config):
 
 
 def parts(model):
-    """Yields the Parts of a SequenceClassifier or MaskedLanguageModel."""
+    """Yields the Parts of a SequenceClassifier, MaskedLanguageModel or TextVectors."""
     config, hidden = model.config, model.config.hidden_size
     layout = LAYOUTS[config.model_type]
     yield from encoder_parts(config)
@@ -217,8 +222,12 @@ def parts(model):
         yield from norm_parts(config, "norm", norm_name, model.width)
         yield Part("bias", [bias_name], (config.vocab_size,))
         return
+    of_classifier = hasattr(model, "classifier")
     if model.pooler:
-        yield from dense_parts(config, "pooler", [layout.pooler], hidden, hidden)
+        name = layout.pooler if of_classifier else layout.prefix + layout.own_pooler
+        yield from dense_parts(config, "pooler", [name], hidden, hidden)
+    if not of_classifier:
+        return
     if model.pooler_norm:
         yield from norm_parts(config, "pooler_norm", layout.pooler_norm, hidden)
     yield from dense_parts(config, "classifier", [layout.classifier], hidden, config.num_labels, biased=True)
