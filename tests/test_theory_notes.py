@@ -14,7 +14,7 @@ from tfbert.training.step import compile_classifier
 
 NOTES = (ROOT / "theory_notes.md").read_text()
 *BLOCKS, HUNDRED_LINES = re.findall(r"```python\n(.*?)```", NOTES, re.DOTALL)
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
 
 
 def test_the_code_blocks_run_one_after_the_other(monkeypatch, capsys):
