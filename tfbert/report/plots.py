@@ -181,7 +181,7 @@ def lengths(folder, name, title, metrics):
             axes.annotate(f"{share:.1%}\n{count:,}", (place, 0), (0, 6), textcoords="offset points", ha="center",
                           fontsize=9, color="white" if share > 0.2 else "black")  # fmt: skip
         axes.axhline(metrics["accuracy"], color="grey", linestyle="--", label=f"all: {metrics['accuracy']:.1%}")
-        axes.legend(loc="lower right")
+        axes.legend(loc="center right", framealpha=1)
         axes.set(
             xlabel="tokens of the whole text (below each share: how many texts)", ylabel="share right", title=title
         )
