@@ -247,7 +247,11 @@ def test_ctrl_c_while_data_are_read_or_tokenized_is_one_line(where, tmp_path, ca
         return []
 
     monkeypatch.setattr(where, interrupted)
-    assert run(lambda: train.main(arguments(tmp_path, numbered(["a", "b"] * 30)))) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    try:
+        assert run(lambda: train.main(arguments(tmp_path, numbered(["a", "b"] * 30)))) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.endswith("\nInterrupted.\n")
 
 
