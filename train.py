@@ -142,11 +142,12 @@ def test(job, model, run, runs):
 def report(job, run, metrics, logits):
     """Writes report, pictures, metrics.json and model card, and says what matters most."""
     from tfbert.inference.explaining import answers_to, reasons_for
+    from tfbert.inference.predicting import Predictor
     from tfbert.report.record import Record, write_all
     from tfbert.report.wording import headline
 
-    folder = job.settings.output_dir
-    reasons, shown = reasons_for(folder, job.splits.test), answers_to(folder, job.shown or [])
+    predictor = Predictor(job.settings.output_dir)
+    reasons, shown = reasons_for(predictor, job.splits.test), answers_to(predictor, job.shown or [])
     record = Record(job, run, metrics, logits, reasons, shown)
     write_all(record)
     print()

@@ -11,8 +11,6 @@ FIXTURES = Path(__file__).parent / "fixtures"
 ENCODERS = ["tiny_bert", "tiny_distilbert", "tiny_roberta", "tiny_electra", "tiny_mpnet", "tiny_albert",
             "tiny_xlm_roberta", "tiny_camembert", "tiny_deberta_v2", "tiny_modernbert",
             "tiny_data2vec_text"]  # fmt: skip
-WITHOUT_H5 = ("tiny_modernbert", "tiny_data2vec_text")  # of which transformers 4 has no TensorFlow class
-H5 = [name + "_h5" for name in ENCODERS if name not in WITHOUT_H5]
 sys.path.insert(0, str(ROOT))
 for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # tiny models gain nothing from threads, and another process uses the other cores
@@ -23,7 +21,11 @@ import pytest
 from filelock import FileLock
 
 from tfbert.model.backend import load_keras
+from tfbert.model.weight_names import WITHOUT_TENSORFLOW
 from tfbert.training.device import available_cores
+
+TYPES = {name: name.removeprefix("tiny_").replace("_", "-") for name in ENCODERS}
+H5 = [f"{name}_h5" for name, kind in TYPES.items() if kind not in WITHOUT_TENSORFLOW]
 
 
 def pytest_sessionstart(session):

@@ -10,6 +10,7 @@ import pytest
 from tfbert.common.errors import UserError
 from tfbert.data.tables import read_examples
 from tfbert.inference.explaining import answers_to
+from tfbert.inference.predicting import Predictor
 from tfbert.report import fonts, plots
 from tfbert.report.captions import captions, picture
 from tfbert.report.confusions import confused_pairs, never_predicted, shown_labels
@@ -194,7 +195,7 @@ def test_own_examples_stand_in_the_report_in_place_of_test_texts(trained, tmp_pa
     path.write_text("text,label\nthe film was really wonderful.,positive\na dull *plot*.,positive\n,negative\n")
     examples = read_examples(path, ["negative", "positive"], [])
     assert examples == [("the film was really wonderful.", "positive"), ("a dull *plot*.", "positive")]
-    shown = answers_to(trained, examples)
+    shown = answers_to(Predictor(trained), examples)
     settings = SimpleNamespace(example_file=str(path), excerpt_words=0)
     job = SimpleNamespace(settings=settings, config={"tfbert": {}})
     lines = some_examples(SimpleNamespace(job=job, shown=shown))

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import ctypes
+import hashlib
 import json
 import os
 import shutil
@@ -69,6 +70,12 @@ def replaced_folder(folder, owned=None):
             replace_entries(staged, folder, owned)
     finally:
         discard(staged, folder, owned)
+
+
+def sum_of(path):
+    """The sha256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_whole(folder, read):

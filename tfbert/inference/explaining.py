@@ -12,7 +12,6 @@ import heapq
 import numpy as np
 
 from tfbert.data.windows import combined
-from tfbert.inference.predicting import Predictor
 
 PARTS = 24  # that a text, or a part of it, is cut into at once
 BUDGET = 8_000  # tokens that are read again for an explanation, about; a longer text is read again once at least
@@ -31,11 +30,10 @@ def explanation(predictor, texts, result):
     return [{"label": label, "words": explain(reading, label)} for label in labels]
 
 
-def reasons_for(folder, dataset):
-    """A function from a row's number to its texts, one or two, and the words that carry the label that the model in
-    `folder` gives it. dataset: a `datasets.Dataset` with the columns text and, for pairs, text_pair.
+def reasons_for(predictor, dataset):
+    """A function from a row's number to its texts, one or two, and the words that carry the label that a Predictor
+    gives it. dataset: a `datasets.Dataset` with the columns text and, for pairs, text_pair.
     """
-    predictor = Predictor(folder)
 
     @functools.cache  # the report shows some texts twice
     def reasons(number):
@@ -46,11 +44,10 @@ def reasons_for(folder, dataset):
     return reasons
 
 
-def answers_to(folder, examples):
-    """What the model in `folder` says of texts whose labels are known, [(text, label)]: a list of dicts: text, label,
-    predicted, confidence, and words, as explain gives them.
+def answers_to(predictor, examples):
+    """What a Predictor says of texts whose labels are known, [(text, label)]: a list of dicts: text, label, predicted,
+    confidence, and words, as explain gives them.
     """
-    predictor = Predictor(folder)
     answers = []
     for text, label in examples:
         (said,) = predictor([text])

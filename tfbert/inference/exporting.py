@@ -49,12 +49,13 @@ def export(kind, model_dir, folder, length=None):
         encoder = reader_of_texts(model_dir, config, reading)
         write_saved_model(model, target, reading, None, None, encoder)
         describe(model_dir, target / "assets.extra", config, reading, longest)
+        signatures = signatures_of(target)
         lines = [
             f"{target}: signature serving_default, any number of texts of any length",
-            checked_saved(model, target),
+            checked_saved(model, signatures["serving_default"]),
         ]
         if encoder:
-            return [*lines, f"signature texts: plain text, {checked_texts(encoder, model, target)}"]
+            return [*lines, f"signature texts: plain text, {checked_texts(encoder, model, signatures['texts'])}"]
         return [*lines, "no signature for plain text: that is for single texts and BERT's own kind of tokenizer"]
     length = length or longest
     describe(model_dir, folder, config, reading, length)
@@ -146,11 +147,17 @@ def some_inputs(config, texts, length):
     return inputs
 
 
-def checked_saved(model, folder):
-    """A sentence on how far the logits of a SavedModel are from the model's."""
+def signatures_of(folder):
+    """{name: function} of a SavedModel."""
     import tensorflow as tf
 
-    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return tf.saved_model.load(str(folder)).signatures
+
+
+def checked_saved(model, signature):
+    """A sentence on how far the logits of a SavedModel's signature are from the model's."""
+    import tensorflow as tf
+
     most = 0.0
     for texts, length in ((1, 7), (3, 16)):
         inputs = some_inputs(model.config, texts, length)
@@ -169,12 +176,12 @@ def reader_of_texts(model_dir, config, reading):
     return encoder if reads_strings(encoder) else None
 
 
-def checked_texts(encoder, model, folder):
+def checked_texts(encoder, model, signature):
     """As checked_saved, of texts."""
     import tensorflow as tf
 
     texts = ["A first text, short.", "Ein zweiter: größer! " * encoder.max_seq_length, ""]
-    said = tf.saved_model.load(str(folder)).signatures["texts"](texts=tf.constant(texts))["logits"]
+    said = signature(texts=tf.constant(texts))["logits"]
     ids, most = encoder(texts)[0], 0.0
     for row, each in zip(said.numpy(), ids):
         inputs = {"input_ids": np.array([each], np.int32), "attention_mask": np.ones((1, len(each)), np.int32)}

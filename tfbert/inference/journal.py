@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tfbert.common.console import note
+from tfbert.common.files import sum_of
 
 BEGUN_WITH = "begun_with"
 
@@ -110,6 +111,5 @@ def hash_of_model(folder):
     weights = sorted(folder.glob("onnx/model.onnx*")) or [*folder.glob("*.h5"), *sorted(folder.glob("*.safetensors"))]
     found = hashlib.sha256()
     for path in (folder / "config.json", folder / "tokenizer.json", *weights):
-        with open(path, "rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
+        found.update(sum_of(path).encode())
     return found.hexdigest()[:32]

@@ -7,6 +7,8 @@ import numpy as np
 from onnx import TensorProto
 
 from tfbert.inference.onnx_graph import FUSED
+from tfbert.model.attention import PADDING
+from tfbert.model.modern import band
 
 
 def bert_blocks(graph, encoder, config, x, lengths):
@@ -131,10 +133,8 @@ class RotaryAttention:
         mask = graph.add("Unsqueeze", graph.add("Cast", "attention_mask", to=TensorProto.FLOAT), graph.integers(2))
         seen = graph.reshaped(self.with_neighbours(graph, mask, 1), -1, 1, 1, 3 * size)
         hidden = graph.add("Sub", seen, graph.weight("one", np.float32(1)))
-        distance = np.arange(3 * size) - size - np.arange(size)[:, None]
-        far = np.where(np.abs(distance) <= size, 0, -65504).astype(np.float32)
-        hidden = graph.add("Mul", hidden, graph.weight("padding", np.float32(65504)))
-        self.mask = graph.add("Add", hidden, graph.weight("far", far))
+        hidden = graph.add("Mul", hidden, graph.weight("padding", np.float32(-PADDING)))
+        self.mask = graph.add("Add", hidden, graph.weight("far", band(size)))
 
     def __call__(self, graph, layer, x, lengths):
         query, key, value = graph.add("Split", graph.product(x, layer.qkv), outputs=3, axis=2)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 CODES = 0x110000
+HALVES = range(0xD800, 0xE000)  # of pairs in UTF-16: in no text
 JOINED, BLANK, ALONE = 0, 1, 2  # a code point belongs to a word, stands between words, is a word
 AT_ONCE = 10_000
 
@@ -70,7 +71,7 @@ class StringTokenizer(tf.Module):
         unknown = lengths > self.most
         ends = tf.range(1, self.longest + 1)
 
-        def step(number, active, place, found, of_word, unknown):
+        def step(active, place, found, of_word, unknown):
             word, length = tf.gather(words, active), tf.gather(lengths, active)
             nothing = tf.zeros_like(place)[:, None] * ends
             parts = tf.strings.substr(word[:, None], place[:, None] + nothing, ends + nothing, "UTF8_CHAR")
@@ -87,7 +88,6 @@ class StringTokenizer(tf.Module):
             place += size
             goes_on = (size > 0) & (place < length)
             return (
-                number + 1,
                 tf.boolean_mask(active, goes_on),
                 tf.boolean_mask(place, goes_on),
                 found,
@@ -97,22 +97,19 @@ class StringTokenizer(tf.Module):
 
         active = tf.where(~unknown)[:, 0]
         none = tf.zeros([0], tf.int64)
-        some, any_size = tf.TensorShape([None]), tf.TensorShape([])
         *_, found, of_word, unknown = tf.while_loop(
-            lambda number, active, *rest: tf.size(active) > 0,
+            lambda active, *others: tf.size(active) > 0,
             step,
-            [0, active, tf.zeros_like(active, tf.int32), none, none, unknown],
-            [any_size, some, some, some, some, some],
+            [active, tf.zeros_like(active, tf.int32), none, none, unknown],
+            [tf.TensorShape([None])] * 5,
         )
         known = ~tf.gather(unknown, of_word)
-        found = tf.concat([tf.boolean_mask(found, known), tf.fill(tf.shape(tf.where(unknown))[:1], self.unknown_id)], 0)
-        of_word = tf.concat([tf.boolean_mask(of_word, known), tf.where(unknown)[:, 0]], 0)
+        as_unknown = tf.where(unknown)[:, 0]
+        unknown_ids = tf.fill(tf.shape(as_unknown), tf.constant(self.encoder.unknown, tf.int64))
+        found = tf.concat([tf.boolean_mask(found, known), unknown_ids], 0)
+        of_word = tf.concat([tf.boolean_mask(of_word, known), as_unknown], 0)
         order = tf.argsort(of_word, stable=True)  # those of a word were found one after the other
         return tf.gather(found, order), tf.gather(of_word, order)
-
-    @property
-    def unknown_id(self):
-        return tf.constant(self.encoder.unknown, tf.int64)
 
     def arranged(self, ids):
         """Ragged ids (B, ...) -> cut, between special tokens, filled up: the model's inputs."""
@@ -135,8 +132,7 @@ def replacements(normalizer):
     """What a normalizer makes of all code points, int32 (N,), and where that of each begins, int32 (C + 1,), first."""
     starts, made = np.zeros(CODES + 1, np.int32), []
     for code in range(CODES):
-        is_half = 0xD800 <= code < 0xE000  # of a pair in UTF-16: in no text
-        made += () if is_half else map(ord, normalizer.normalize_str(chr(code)))
+        made += () if code in HALVES else map(ord, normalizer.normalize_str(chr(code)))
         starts[code + 1] = len(made)
     return starts, np.array(made, np.int32)
 
@@ -145,7 +141,7 @@ def kinds(pre_tokenizer):
     """JOINED, BLANK or ALONE for each code point, int8 (C,), as a pre-tokenizer parts words."""
     found = np.full(CODES, JOINED, np.int8)
     for first in range(0, CODES, AT_ONCE):
-        codes = [code for code in range(first, min(first + AT_ONCE, CODES)) if not 0xD800 <= code < 0xE000]
+        codes = [code for code in range(first, min(first + AT_ONCE, CODES)) if code not in HALVES]
         if not codes:
             continue
         between_letters = "a" + "a".join(map(chr, codes)) + "a"

@@ -9,7 +9,7 @@ from keras import ops
 
 from tfbert.model.dropout import Dropout, keep_factors
 from tfbert.model.fused import attend
-from tfbert.model.layers import dense
+from tfbert.model.layers import dense, initial
 
 PADDING = -65504.0  # the lowest float16: what is added to the score of a key that is not to be seen
 
@@ -80,9 +80,8 @@ class RelativePositionBias(keras.layers.Layer):
         return np.where(distance > 0, half, 0) + np.where(np.abs(distance) < near, np.abs(distance), far)
 
     def build(self, input_shape=None):
-        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-        shape = (self.config.relative_attention_num_buckets, self.config.num_attention_heads)
-        self.table = self.add_weight(name="table", shape=shape, initializer=initializer)
+        shape = self.config.relative_shape
+        self.table = self.add_weight(name="table", shape=shape, initializer=initial(self.config))
         super().build(input_shape)
 
     def call(self, input_ids):

@@ -13,7 +13,7 @@ from keras import ops
 from tfbert.model.attention import SelfAttention
 from tfbert.model.dropout import Dropout
 from tfbert.model.fused import transposed
-from tfbert.model.layers import norm
+from tfbert.model.layers import initial, norm
 
 
 class RelativeVectors(keras.layers.Layer):
@@ -22,7 +22,7 @@ class RelativeVectors(keras.layers.Layer):
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
         self.config = config
-        self.rows = 2 * (config.position_buckets or config.max_relative_positions)
+        self.rows, _ = config.relative_shape
         farthest = config.max_length - 1
         bucket = self.bucket_of(np.arange(-farthest, farthest + 1))
         self.row = np.clip(bucket + self.rows // 2, 0, self.rows - 1)  # int64 (2 max_length - 1,), of each distance
@@ -39,9 +39,8 @@ class RelativeVectors(keras.layers.Layer):
         return np.where(np.abs(distance) <= near, distance, np.sign(distance) * wide).astype(int)
 
     def build(self, input_shape=None):
-        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-        shape = (self.rows, self.config.hidden_size)
-        self.table = self.add_weight(name="table", shape=shape, initializer=initializer)
+        shape = self.config.relative_shape
+        self.table = self.add_weight(name="table", shape=shape, initializer=initial(self.config))
         if self.norm:
             self.norm.build(shape)
         super().build(input_shape)

@@ -6,9 +6,10 @@ from pathlib import Path
 from tfbert.common.errors import UserError
 from tfbert.common.files import write_json
 from tfbert.model.configs import model_config, read_config, read_encoder_config
+from tfbert.model.layouts import LAYOUTS, LEFT_ASIDE
 from tfbert.model.vocabulary import save_tokenizer
 from tfbert.model.weight_files import open_weights, write_h5, write_safetensors
-from tfbert.model.weights import LAYOUTS, LEFT_ASIDE, check_encoder, parts, set_weights
+from tfbert.model.weights import check_encoder, parts, set_weights
 
 SAVED_TOKENIZER = {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                    "added_tokens.json"}  # fmt: skip

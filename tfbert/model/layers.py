@@ -16,12 +16,15 @@ ACTIVATIONS = {
 }
 
 
-def dense(config, units, name, activation=None, dtype=None):
-    """A linear layer with BERT's initialisation."""
-    initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-    return keras.layers.Dense(
-        units, activation, use_bias=config.use_biases, kernel_initializer=initializer, name=name, dtype=dtype
-    )
+def initial(config):
+    """How BERT's weights begin."""
+    return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+
+
+def dense(config, units, name, activation=None, dtype=None, biased=None):
+    """A linear layer. biased: whether it has a bias; None: as the config has it for most."""
+    use_bias = config.use_biases if biased is None else biased
+    return keras.layers.Dense(units, activation, use_bias, kernel_initializer=initial(config), name=name, dtype=dtype)
 
 
 def norm(config, name, dtype=None):

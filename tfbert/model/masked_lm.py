@@ -10,9 +10,9 @@ from keras import ops
 from tfbert.model.configs import read_encoder_config
 from tfbert.model.folders import load_model
 from tfbert.model.layers import ACTIVATIONS, dense, norm
+from tfbert.model.layouts import LAYOUTS
 from tfbert.model.modeling import TextModel
 from tfbert.model.weight_files import open_weights
-from tfbert.model.weights import LAYOUTS
 
 
 @keras.saving.register_keras_serializable("tfbert")

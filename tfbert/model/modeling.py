@@ -17,7 +17,7 @@ from tfbert.model.attention import PADDING, RelativePositionBias, SelfAttention
 from tfbert.model.configs import ModelConfig
 from tfbert.model.disentangled import DisentangledAttention, RelativeVectors
 from tfbert.model.dropout import Dropout
-from tfbert.model.layers import ACTIVATIONS, AddAndNormalize, dense, norm
+from tfbert.model.layers import ACTIVATIONS, AddAndNormalize, dense, initial, norm
 from tfbert.model.modern import ModernBlock, Rotations
 
 
@@ -36,8 +36,7 @@ class Embeddings(keras.layers.Layer):
         width = config.embedding_size or config.hidden_size
 
         def table(name, rows):
-            initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-            return self.add_weight(name=name, shape=(rows, width), initializer=initializer)
+            return self.add_weight(name=name, shape=(rows, width), initializer=initial(config))
 
         self.word = table("word", config.vocab_size)
         if config.absolute_positions:
@@ -189,10 +188,7 @@ class SequenceClassifier(TextModel):
         if config.pooler_with_norm:
             self.pooler_norm = norm(config, "pooler_norm", dtype="float32")
         self.dropout = Dropout(config.classifier_dropout, dtype="float32")
-        initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        self.classifier = keras.layers.Dense(
-            config.num_labels, kernel_initializer=initializer, name="classifier", dtype="float32"
-        )
+        self.classifier = dense(config, config.num_labels, "classifier", dtype="float32", biased=True)
 
     def build(self, input_shape=None):
         self.encoder.build()

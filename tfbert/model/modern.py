@@ -87,9 +87,13 @@ def with_neighbours(x, size, filling=0.0):
 def near_mask(mask, size):
     """(B, 1, 1, S) -> (B N, 1, W, 3 W): also very negative where a key is farther than W from the query."""
     columns = with_neighbours(ops.transpose(mask, (0, 1, 3, 2)), size, PADDING)
+    return ops.minimum(ops.transpose(columns, (0, 1, 3, 2)), ops.convert_to_tensor(band(size), mask.dtype))
+
+
+def band(size):
+    """Of each query in a block and each key in it and its neighbours, float32 (W, 3 W): 0, or PADDING where too far."""
     distance = np.arange(3 * size) - size - np.arange(size)[:, None]
-    far = ops.convert_to_tensor(np.where(np.abs(distance) <= size, 0.0, PADDING), mask.dtype)
-    return ops.minimum(ops.transpose(columns, (0, 1, 3, 2)), far)
+    return np.where(np.abs(distance) <= size, 0, PADDING).astype(np.float32)
 
 
 class ModernBlock(keras.layers.Layer):

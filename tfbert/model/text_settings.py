@@ -27,7 +27,7 @@ def reading_config(config, source="config.json"):
     found = config.get("tfbert", {})
     if not isinstance(found, dict):
         raise UserError(f"{source}: tfbert is {found!r}, not a JSON object")
-    own_pooling = {"mean": "mean"}.get(config.get("classifier_pooling"), "pooler")  # ModernBERT's
+    own_pooling = "mean" if config.get("classifier_pooling") == "mean" else "pooler"  # ModernBERT's
     defaults = {"truncation": "head+tail", "head_share": 0.25, "long_texts": "cut", "pooling": own_pooling,
                 "temperature": 1.0, "pair": False,
                 "example": "This movie is absolutely wonderful and inspiring."}  # fmt: skip

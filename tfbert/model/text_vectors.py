@@ -3,8 +3,8 @@
 import keras
 
 from tfbert.model.layers import ACTIVATIONS, dense
+from tfbert.model.layouts import LAYOUTS
 from tfbert.model.modeling import TextModel
-from tfbert.model.weights import LAYOUTS
 
 
 @keras.saving.register_keras_serializable("tfbert")

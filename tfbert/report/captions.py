@@ -46,9 +46,8 @@ def captions(record):
         if metric != "accuracy":
             found[metric] = f"{METRICS[metric]} while it learns", "On texts held out of training."
     if has_roc(metrics):
-        name = list(metrics["per_class"])[1]
         found["roc"] = (
-            f"ROC curve of {name!r}",
+            "ROC curve",
             "Each point is a threshold on the probability: how many of the others it takes along, and how many it "
             "finds. The nearer to the upper left, the better.",
         )

@@ -19,7 +19,6 @@ from tfbert.report.metrics import METRICS, wilson_interval
 
 BARS = 50  # labels in one picture
 AXES = {"loss": "cross-entropy", "accuracy": "share right"}
-KNOWN = {"loss", "accuracy", *METRICS, "confusion_matrix", "labels", "calibration", "lengths", "roc"}
 
 
 def write_plots(folder, record):
@@ -42,14 +41,14 @@ def write_plots(folder, record):
         "labels": (by_label, metrics, names),
         "calibration": (calibration, confidences(before, labels), confidences(probabilities, labels), metrics),
         "lengths": (lengths, metrics),
-        "roc": (roc, probabilities, labels, metrics),
+        "roc": (roc, probabilities, labels, metrics, names),
     }
     shown = captions(record)
     with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of signs that no font has
         for name, (title, _) in shown.items():
             draw, *figures = drawings[name]
             draw(folder, name, title, *figures)
-    for stale in KNOWN - set(shown):
+    for stale in {*drawings, *METRICS} - set(shown):
         Path(folder, f"{stale}.png").unlink(missing_ok=True)
 
 
@@ -188,12 +187,13 @@ def lengths(folder, name, title, metrics):
         axes.set_ylim(0, 1.04)
 
 
-def roc(folder, name, title, probabilities, labels, metrics):
+def roc(folder, name, title, probabilities, labels, metrics, label_names):
     from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(labels, probabilities[:, 1])
     with Picture(folder, name, (5.5, 5)) as axes:
         axes.plot(false, true, label=f"model (area {metrics['roc_auc']:.3f})")
         axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="chance")
+        title = f"{title} of {label_names[1]!r}"
         axes.set(xlabel="share of the others that it takes along", ylabel="share of them that it finds", title=title)
         axes.legend(loc="lower right")

@@ -1,6 +1,5 @@
 """Checkpoints of a training run: everything that a resumed run needs to go on as if never stopped."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +9,7 @@ from keras import ops
 
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
-from tfbert.common.files import replaced_folder, write_json
+from tfbert.common.files import replaced_folder, sum_of, write_json
 from tfbert.training.outputs import STATE, checkpoints_in
 
 KEPT = 2  # the newest, and the one before, should the newest be damaged
@@ -89,11 +88,6 @@ def check_sums(path):
 
 def damage(path, reason):
     return f"--resume_from_checkpoint: {path} is damaged, or not a checkpoint ({reason})"
-
-
-def sum_of(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_arrays(path):

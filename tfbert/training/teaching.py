@@ -14,7 +14,7 @@ import numpy as np
 
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
-from tfbert.common.files import read_whole, replaced_file
+from tfbert.common.files import read_whole, replaced_file, sum_of
 from tfbert.common.timing import Countdown
 from tfbert.data.batches import Examples
 from tfbert.data.mirrors import cache_folder
@@ -24,7 +24,6 @@ from tfbert.model.configs import model_config, read_config
 from tfbert.model.text_settings import encoder_as_trained, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 from tfbert.report.metrics import decided, score
-from tfbert.training.checkpoints import sum_of
 from tfbert.training.evaluating import predict
 
 SHARE = 0.5  # of what a text with a label teaches, the teacher's; of one without, all is
