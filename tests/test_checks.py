@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfbert.common.errors import UserError
-from tfbert.training.checks import check_memory, check_metric, check_steps, notes_on_labels
+from tfbert.training.checks import check_kind, check_memory, check_steps, notes_on_labels
 from tfbert.training.settings import PretrainSettings, TrainSettings
 
 SHAPE = SimpleNamespace(hidden_size=384, num_hidden_layers=6)
@@ -17,11 +17,20 @@ CPU, GPU = SimpleNamespace(is_gpu=False), SimpleNamespace(is_gpu=True)
 def test_a_metric_of_the_other_kind_of_task_is_refused_with_the_list():
     for name, several in (("jaccard", False), ("f1_micro", False), ("matthews_correlation", True), ("f1", True)):
         with pytest.raises(UserError, match=f"--metric_for_best_model {name}: where .* one of loss, metric, accuracy"):
-            check_metric(TrainSettings(metric_for_best_model=name), several)
-        check_metric(TrainSettings(metric_for_best_model=name), not several)
+            check_kind(TrainSettings(metric_for_best_model=name), several, False)
+        check_kind(TrainSettings(metric_for_best_model=name), not several, False)
     for name in ("loss", "metric", "f1_macro", "roc_auc"):
-        check_metric(TrainSettings(metric_for_best_model=name), True)
-        check_metric(TrainSettings(metric_for_best_model=name), False)
+        check_kind(TrainSettings(metric_for_best_model=name), True, False)
+        check_kind(TrainSettings(metric_for_best_model=name), False, False)
+
+
+def test_what_is_for_one_label_a_text_is_refused_for_other_tasks():
+    for flags in ({"class_weights": "balanced"}, {"example_file": "some.csv"}):
+        check_kind(TrainSettings(**flags), several=False, pairs=False)
+        with pytest.raises(UserError, match=next(iter(flags))):
+            check_kind(TrainSettings(**flags), several=True, pairs=False)
+    with pytest.raises(UserError, match="--example_file is for single texts"):
+        check_kind(TrainSettings(example_file="some.csv"), several=False, pairs=True)
 
 
 def test_steps_without_an_update_and_steps_without_end_are_refused():

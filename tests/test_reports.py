@@ -19,6 +19,8 @@ from tfbert.report.first_page import some_examples
 from tfbert.report.mistakes import what_mattered
 from tfbert.report.training_report import what_for_what
 from tfbert.report.wording import comparison, doubts, headline
+from tfbert.training.jobs import prepare
+from tfbert.training.settings import TrainSettings
 
 MATRIX = [[8, 2, 0], [1, 4, 0], [0, 5, 0]]
 
@@ -204,6 +206,17 @@ def test_own_examples_stand_in_the_report_in_place_of_test_texts(trained, tmp_pa
     assert "mine.csv, 1 of 2 right" in lines[-1]
     with pytest.raises(UserError, match="mine.csv, line 2: the label 'positive' is not one of bad, good"):
         read_examples(path, ["bad", "good"], [])
+
+
+def test_a_wrong_example_file_is_told_before_tensorflow_starts(untrained, dataset_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfbert.training.jobs.find_device", lambda *_: pytest.fail("TensorFlow was started"))
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\na dull plot.,so so\n")
+    for given, message in ((path, "the label 'so so' is not one of"), (tmp_path / "none.csv", "no such file")):
+        settings = TrainSettings(model_name_or_path=str(untrained), dataset_name=str(dataset_folder),
+                                 example_file=str(given), output_dir=str(tmp_path / "out"))  # fmt: skip
+        with pytest.raises(UserError, match=message), prepare(settings, []):
+            pass
 
 
 def test_bold_words_are_those_that_markdown_shows_so():

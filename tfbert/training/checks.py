@@ -30,8 +30,10 @@ def check_settings(settings):
         raise UserError("texts without labels are learnt from a --teacher alone: name one, or run pretrain.py on them")
     if settings.teacher and Path(settings.teacher).resolve() == Path(settings.output_dir).resolve():
         raise UserError(f"--teacher {settings.teacher} is --output_dir too, and would be replaced: name another")
-    if settings.unlabelled_file and not os.path.isfile(os.path.expanduser(settings.unlabelled_file)):
-        raise UserError(f"--unlabelled_file {settings.unlabelled_file}: no such file")
+    for name in ("unlabelled_file", "example_file"):
+        path = getattr(settings, name)
+        if path and not os.path.isfile(os.path.expanduser(path)):
+            raise UserError(f"--{name} {path}: no such file")
     if settings.teacher and settings.method == "features":
         raise UserError("--teacher is for fine-tuning: leave --method features out")
     if settings.unsupervised and settings.unlabelled_file:
@@ -84,8 +86,12 @@ def check_team(settings, team):
         raise UserError("--method features uses one device: set CUDA_VISIBLE_DEVICES=0")
 
 
-def check_metric(settings, several):
-    """Refuses a metric_for_best_model that this kind of task has not. several: whether several labels may hold."""
+def check_kind(settings, several, pairs):
+    """Refuses what this kind of task has not. several: whether several labels may hold; pairs: of texts."""
+    if several and settings.class_weights == "balanced":
+        raise UserError("--class_weights balanced is for tasks with one label a text")
+    if settings.example_file and (several or pairs):
+        raise UserError("--example_file is for single texts with one label each: leave it out")
     name, known = settings.metric_for_best_model, OF_SEVERAL_LABELS if several else OF_ONE_LABEL
     if name not in ("loss", "metric", *known):
         kind = "several labels may hold" if several else "one label holds"

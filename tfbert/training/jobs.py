@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 
 from tfbert.common.console import say
-from tfbert.common.errors import UserError
 from tfbert.common.locks import sole_run
 from tfbert.common.settings import command_of
 from tfbert.common.timing import Stopwatch
@@ -28,8 +27,8 @@ from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.report.suspects import suspects_of
 from tfbert.report.wording import UNBALANCED
 from tfbert.training.checks import (
+    check_kind,
     check_memory,
-    check_metric,
     check_places,
     check_settings,
     check_steps,
@@ -158,6 +157,8 @@ def new_job(settings, argv, stack):
     with stopwatch("finding model and data"):
         data = find_dataset(task, settings)
         parts = read_parts(task, data, settings)  # what is wrong with them shows before anything else takes its time
+        check_kind(settings, parts.several, parts.pairs)
+        shown = settings.example_file and read_examples(settings.example_file, parts.label_names, parts.notes)
         encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path)
         config = configs.read_encoder_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
         pretraining = read_pretraining(encoder.folder) if encoder else None
@@ -188,8 +189,7 @@ def new_job(settings, argv, stack):
             say("Hint", device.hint)
         tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
         config = fitted_config(config, tokenizer, encoder.folder)
-        pair = "text_pair" in splits.train.column_names
-        if pair:
+        if parts.pairs:
             settings.long_texts = "cut"
 
         def text_encoder(long_texts):
@@ -200,21 +200,14 @@ def new_job(settings, argv, stack):
         job = Job(
             settings, command_of("train.py", argv), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
-            configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pair),
+            configs.classifier_config(config, splits.label_names, splits.problem_type, settings, parts.pairs),
             Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
             Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
             test := Examples.tokenized(splits.test, of_answering, "tokenizing test", device.xla),
-            cut_ones(test, splits.test, of_training), of_training,
+            cut_ones(test, splits.test, of_training), of_training, shown,
         )  # fmt: skip
     share = unknown_share(job.train, of_training)
     unknown = None if share is None else known_in_words(share, encoder.name)
-    if job.several and settings.class_weights == "balanced":
-        raise UserError("--class_weights balanced is for tasks with one label a text")
-    if settings.example_file:
-        if pair or job.several:
-            raise UserError("--example_file is for single texts with one label each: leave it out")
-        job.shown = read_examples(settings.example_file, splits.label_names, splits.notes)
-    check_metric(settings, job.several)
     if settings.minutes:
         fit_into_minutes(job, chosen)
     if settings.method == "finetune":
