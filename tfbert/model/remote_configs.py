@@ -121,4 +121,5 @@ def as_linear(scaling, theta, config, source):
     width, heads = config.get("hidden_size", 768), config.get("num_attention_heads", 12)
     for name, value in {"hidden_size": width, "num_attention_heads": heads, "rope_theta": theta}.items():
         must(type(value) in (int, float) and value > 0, f"{source}: {name} is {value!r}, not a number above 0")
+    must(width >= heads, f"{source}: hidden_size is {width!r}, fewer than {heads!r} heads")
     return {"rope_type": "linear", "factor": factor ** (2 * heads / width)}, theta * factor
