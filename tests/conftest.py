@@ -23,6 +23,7 @@ from filelock import FileLock
 from tfbert.model.backend import load_keras
 from tfbert.model.weight_names import CLASSES, WITHOUT_TENSORFLOW
 from tfbert.training.device import available_cores
+from tfbert.training.team import Team
 
 TYPES = {name: kind for name in ENCODERS for kind in CLASSES if name == f"tiny_{kind.replace('-', '_')}"}
 H5 = [f"{name}_h5" for name, kind in TYPES.items() if kind not in WITHOUT_TENSORFLOW]
@@ -106,6 +107,14 @@ def dataset_folder(tmp_path_factory):
 def tiny_bert(tmp_path):
     """A copy of the tiny BERT, to be damaged at will."""
     return shutil.copytree(FIXTURES / "tiny_bert", tmp_path / "tiny_bert")
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """The CPU as two. One for all tests: in one process, the sums over the devices of a second would mix with its."""
+    import tensorflow as tf
+
+    return Team(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 
 
 @pytest.fixture
