@@ -87,5 +87,5 @@ def test_several_labels_of_pairs_are_learnt(name, tmp_path):
                  "--per_device_train_batch_size", 16]  # fmt: skip
     assert train.main([str(each) for each in arguments]) is None
     assert json.loads((tmp_path / "model" / "metrics.json").read_text())["f1_micro"] > 0.7  # guessed: 0.5
-    found = Predictor(tmp_path / "model")(["the film was great."], ["a superb story. a funny cast."])[0]
-    assert found["label"] == "praise"
+    found = [each["probabilities"] for each in Predictor(tmp_path / "model")(texts[:100], texts[2:102])]
+    assert np.mean([each["praise"] > each["blame"] for each in found] == np.array(labels[:100], bool)) > 0.75
