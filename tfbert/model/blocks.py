@@ -30,20 +30,18 @@ class Block(keras.layers.Layer):
     def __init__(self, config, number, **kwargs):
         super().__init__(**kwargs)
         self.config = config
+        normalized = norm if config.pre_norm else AddAndNormalize
         self.attention = attention_of(config, number)
+        is_first = config.pre_norm and number == 0  # where the embeddings are normalized already
+        self.attention_norm = None if is_first else normalized(config, name="attention_norm")
         self.activation = ACTIVATIONS[config.hidden_act]
-        self.inner_dropout = Dropout(config.hidden_dropout_prob if config.inner_dropout else 0.0)
         if config.gate:
             self.intermediate = dense(config, 2 * config.intermediate_size, "intermediate")
         else:
             self.intermediate = dense(config, config.intermediate_size, "intermediate", self.activation)
+        self.inner_dropout = Dropout(config.hidden_dropout_prob) if config.inner_dropout else None
         self.output_dense = dense(config, config.hidden_size, "output")
-        if config.pre_norm:
-            self.attention_norm = norm(config, "attention_norm") if number else None  # the embeddings have theirs
-            self.output_norm = norm(config, "output_norm")
-        else:
-            self.attention_norm = AddAndNormalize(config, name="attention_norm")
-            self.output_norm = AddAndNormalize(config, name="output_norm")
+        self.output_norm = normalized(config, name="output_norm")
 
     def build(self, input_shape):
         for layer in (self.attention, self.attention_norm, self.intermediate, self.output_norm):
@@ -67,4 +65,6 @@ class Block(keras.layers.Layer):
         if self.config.gate:
             first, last = ops.split(inner, 2, axis=-1)
             inner = self.activation(first) * last if self.config.gate == "first" else first * self.activation(last)
-        return self.output_dense(self.inner_dropout(inner, training=training))
+        if self.inner_dropout:
+            inner = self.inner_dropout(inner, training=training)
+        return self.output_dense(inner)
