@@ -110,7 +110,7 @@ class Classifier(keras.Model):
         if setup.pre_norm:
             self.last_norm = keras.layers.LayerNormalization(name="last_norm")
             self.last_norm.build((None, config.hidden_size))
-            self.encoder.blocks = [PreNormBlock(config, name=f"layer_{i}") for i in range(config.num_hidden_layers)]
+            self.encoder.blocks = [PreNormBlock(config, i, name=f"layer_{i}") for i in range(config.num_hidden_layers)]
         self.head = keras.layers.Dense(1, "sigmoid", dtype="float32", name="head")
         self.encoder.build()
         self.head.build((None, config.hidden_size))
