@@ -95,9 +95,9 @@ class PreNormBlock(Block):
     def call(self, x, mask, bias=None, training=False):
         nothing = ops.zeros_like(x)
         attended = self.attention(self.attention_norm(x, nothing), mask, bias, training=training)
-        x = x + self.dropout(attended, training=training)
+        x = x + self.attention_norm.dropout(attended, training=training)
         inner = self.output_dense(self.intermediate(self.output_norm(x, nothing)))
-        return x + self.dropout(inner, training=training)
+        return x + self.output_norm.dropout(inner, training=training)
 
 
 class Classifier(keras.Model):
