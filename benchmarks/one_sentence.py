@@ -122,7 +122,7 @@ def follow(model, encode, text):
         tokens = block(tokens, mask)
         states.append(np.array(tokens))
     return {"pieces": [encode.tokenizer.id_to_token(i) for i in ids[0]], "ids": ids[0], "states": states,
-            "weights": weights, "pooled": np.array(model.pooled({"input_ids": ids}))[0],
+            "weights": weights, "pooled": np.array(model.pooled(*model.read({"input_ids": ids})))[0],
             "logits": np.array(model({"input_ids": ids}))[0]}  # fmt: skip
 
 

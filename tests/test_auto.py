@@ -127,6 +127,23 @@ def test_arguments_without_meaning_are_named_in_one_note(tmp_path, capsys):
         load(folder)(np.array([[2, 9, 3]]), position_ids=np.array([[0, 1, 2]]))
 
 
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_albert", "tiny_modernbert"])
+def test_what_each_layer_gives_is_there_where_it_is_asked_for(name):
+    from tfbert import TFAutoModel, TFAutoModelForSequenceClassification
+
+    ids = np.array([[2, 9, 3], [2, 8, 3]])
+    model = TFAutoModel.from_pretrained(FIXTURES / name, output_hidden_states=True)
+    found = model(ids)
+    assert len(found.hidden_states) == 1 + model.config.num_hidden_layers
+    np.testing.assert_array_equal(found.hidden_states[-1], found.last_hidden_state)
+    np.testing.assert_allclose(found.hidden_states[0], model.keras_model.encoder.embeddings(ids), atol=1e-6)
+    assert model(ids, output_hidden_states=False).hidden_states is None
+    classifier = TFAutoModelForSequenceClassification.from_pretrained(FIXTURES / name)
+    plain, more = classifier(ids), classifier(ids, output_hidden_states=True)
+    np.testing.assert_allclose(plain.logits, more.logits, atol=1e-6)
+    assert plain.hidden_states is None and len(classifier(ids, output_hidden_states=True, return_dict=False)) == 2
+
+
 def test_calls_of_the_tokenizer_that_transformers_5_dropped(tmp_path):
     import copy
     import pickle

@@ -36,14 +36,14 @@ TEXTS = [
 
 
 def numpy(output):
-    return {name: np.asarray(value) for name, value in output.items()}
+    return {name: np.stack(value) if isinstance(value, tuple) else np.asarray(value) for name, value in output.items()}
 
 
 def fitted(model, inputs, labels):
     """Outputs and losses of one of our models before fit, and after it."""
     import keras
 
-    found = numpy(model(inputs) if labels is None else model(inputs, labels=labels))
+    found = numpy(model(inputs, labels=labels, output_hidden_states=True))
     if labels is not None:
         model.compile(keras.optimizers.SGD(0.01))
         history = model.fit(inputs | {"labels": labels}, batch_size=2, epochs=2, shuffle=False, verbose=0).history
@@ -63,7 +63,7 @@ def compare(name, ours, theirs, mask):
     """The largest difference of the arrays of two dicts, which must have the same names, padding left out."""
     assert ours.keys() == theirs.keys(), (name, list(ours), list(theirs))
     differences = {key: np.abs(ours[key] - theirs[key]) for key in ours}
-    worst = max(float((each[mask == 1] if each.ndim == 3 else each).max()) for each in differences.values())
+    worst = max(float((each[..., mask == 1, :] if each.ndim > 2 else each).max()) for each in differences.values())
     print(f"{name}: {', '.join(ours)} differ by {worst:.1e} at most", flush=True)
     return worst
 
@@ -103,7 +103,7 @@ def main():
             model = getattr(tfbert, name).from_pretrained(place / "theirs" / name)
             worst = max(worst, compare(name, fitted(model, inputs, given.pop("labels", None)), given, mask))
             model = getattr(tfbert, name).from_config(tfbert.AutoConfig.from_pretrained(fixture))
-            ours[name] = numpy(new_weights(model)(inputs))
+            ours[name] = numpy(new_weights(model)(inputs, output_hidden_states=True))
             model.save_pretrained(place / "ours" / name)
             model.save_pretrained(place / "ours_safe" / name, safe_serialization=True)
 

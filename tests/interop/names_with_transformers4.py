@@ -28,7 +28,8 @@ def inputs_of(config):
 
 
 def outputs_of(model, **inputs):
-    return {name: value.numpy() for name, value in model(**inputs).items()}
+    found = model(**inputs, output_hidden_states=True)
+    return {name: np.stack(value) if name == "hidden_states" else value.numpy() for name, value in found.items()}
 
 
 def make(name, fixture):

@@ -24,10 +24,15 @@ NO_GAP = -100  # the label of a token that is not to be guessed
 
 @dataclass
 class Vectors(ModelOutput):
-    """last_hidden_state: float32 (B, S, D); pooler_output: float32 (B, D), None where transformers has none."""
+    """last_hidden_state: float32 (B, S, D); pooler_output: float32 (B, D), None where transformers has none.
+
+    hidden_states: of this and the next two, where they were asked for, a tuple of what the embeddings and each layer
+    give, float32 (B, S, D).
+    """
 
     last_hidden_state: object = None
     pooler_output: object = None
+    hidden_states: object = None
 
 
 @dataclass
@@ -36,6 +41,7 @@ class MaskedLMOutput(ModelOutput):
 
     loss: object = None
     logits: object = None
+    hidden_states: object = None
 
 
 @dataclass
@@ -44,6 +50,7 @@ class SequenceClassifierOutput(ModelOutput):
 
     loss: object = None
     logits: object = None
+    hidden_states: object = None
 
 
 class TFAutoModel(PretrainedModel):
@@ -55,8 +62,8 @@ class TFAutoModel(PretrainedModel):
     def own_config(cls, config, of_folder, arguments):
         return encoder_config(config)
 
-    def outputs(self, found, loss=None):
-        return Vectors(**found)
+    def outputs(self, found, **more):
+        return Vectors(**found, hidden_states=more.get("hidden_states"))
 
 
 class TFAutoModelForMaskedLM(PretrainedModel):

@@ -14,7 +14,7 @@ LEFT_ASIDE = {"from_pt", "ignore_mismatched_sizes", "cache_dir", "local_files_on
               "revision", "use_auth_token", "force_download", "resume_download", "proxies", "trust_remote_code",
               "low_cpu_mem_usage", "torch_dtype", "dtype", "return_dict", "max_shard_size", "version",
               "signatures"}  # fmt: skip
-NOT_THERE = {"output_attentions", "output_hidden_states", "subfolder", "push_to_hub", "inputs_embeds", "position_ids",
+NOT_THERE = {"output_attentions", "subfolder", "push_to_hub", "inputs_embeds", "position_ids",
              "head_mask"}  # fmt: skip
 
 

@@ -37,9 +37,12 @@ class MaskedLanguageModel(TextModel):
 
     def call(self, inputs, training=False):
         """inputs: as of all, and gaps, int (B, K), their places in the text; without them each place is one."""
-        hidden, _ = self.read(inputs, training)
+        hidden, mask = self.read(inputs, training)
         if inputs.get("gaps") is not None:
             hidden = ops.take_along_axis(hidden, inputs["gaps"][:, :, None], axis=1)
+        return self.answer(hidden, mask, training)
+
+    def answer(self, hidden, mask, training=False):
         table = ops.cast(self.encoder.embeddings.word, self.compute_dtype)
         logits = ops.matmul(self.norm(self.transform(hidden)), ops.transpose(table))
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

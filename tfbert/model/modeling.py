@@ -95,16 +95,23 @@ class Encoder(keras.layers.Layer):
 
     def call(self, input_ids, attention_mask, token_type_ids=None, shift=None, training=False):
         """input_ids, attention_mask, token_type_ids: int (B, S); shift: as in Embeddings. Returns float (B, S, D)."""
+        *_, last = self.states(input_ids, attention_mask, token_type_ids, shift, training)
+        return last
+
+    def states(self, input_ids, attention_mask, token_type_ids=None, shift=None, training=False):
+        """Yields what the embeddings make of the inputs, then each block in turn: float (B, S, D)."""
         mask = ops.where(ops.cast(attention_mask, "bool"), 0.0, PADDING)[:, None, None, :]
         mask = ops.cast(mask, self.compute_dtype)
         x = self.embeddings(input_ids, token_type_ids, shift, training=training)
+        yield x
         tokens = ops.reshape(x, (-1, self.config.hidden_size))
         relative = self.relative(input_ids) if self.relative else None
-        for number in range(self.config.num_hidden_layers):
-            block = self.blocks[number % len(self.blocks)]
+        for number in range(1, self.config.num_hidden_layers + 1):
+            block = self.blocks[(number - 1) % len(self.blocks)]
             tokens = block(tokens, mask, relative, training=training)
-        tokens = self.last_norm(tokens) if self.last_norm else tokens
-        return ops.reshape(tokens, ops.shape(x))
+            if self.last_norm and number == self.config.num_hidden_layers:
+                tokens = self.last_norm(tokens)
+            yield ops.reshape(tokens, ops.shape(x))
 
 
 class TextModel(keras.Model):
@@ -136,12 +143,29 @@ class TextModel(keras.Model):
         any_text = {name: keras.InputSpec("int32", shape=(None, None), name=name) for name in names}
         super().export(filepath, format, verbose, input_signature or [any_text], **kwargs)
 
+    def call(self, inputs, training=False):
+        return self.answer(*self.read(inputs, training), training)
+
+    def answer(self, hidden, mask, training=False):
+        """What the head makes of what `read` gives."""
+        raise NotImplementedError
+
     def read(self, inputs, training=False):
         """The encoder's vectors, float (B, S, D), and the mask, int (B, S)."""
+        inputs = self.with_mask(inputs)
+        return self.encoder(*inputs, training=training), inputs[1]
+
+    def states(self, inputs, training=False):
+        """As read, but a list of what each layer of the encoder gives, that of the embeddings first."""
+        inputs = self.with_mask(inputs)
+        return list(self.encoder.states(*inputs, training=training)), inputs[1]
+
+    def with_mask(self, inputs):
+        """What the encoder takes, a tuple."""
         ids, mask = inputs["input_ids"], inputs.get("attention_mask")
         if mask is None:
             mask = ops.not_equal(ids, self.config.pad_token_id)
-        return self.encoder(ids, mask, inputs.get("token_type_ids"), inputs.get("shift"), training=training), mask
+        return ids, mask, inputs.get("token_type_ids"), inputs.get("shift")
 
 
 @keras.saving.register_keras_serializable("tfbert")
@@ -169,12 +193,11 @@ class SequenceClassifier(TextModel):
                 layer.build((None, self.config.hidden_size))
         self.built = True
 
-    def call(self, inputs, training=False):
-        return self.classifier(self.dropout(self.pooled(inputs, training), training=training))
+    def answer(self, hidden, mask, training=False):
+        return self.classifier(self.dropout(self.pooled(hidden, mask, training), training=training))
 
-    def pooled(self, inputs, training=False):
+    def pooled(self, hidden, mask, training=False):
         """What the last layer classifies, float32 (B, D)."""
-        hidden, mask = self.read(inputs, training)
         pooled = mean_of_tokens(hidden, mask) if self.config.pooling == "mean" else hidden[:, 0]
         if self.pooler:
             if self.config.dropout_before_pooler:

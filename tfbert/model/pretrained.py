@@ -58,6 +58,7 @@ class PretrainedModel:
         of_folder = cls.checked(read_config(folder), folder)
         config = dict(of_folder) if config is None else cls.checked(config_json(config), "config")
         shares = {*SHARES, *(CONFIG_NAMES.get(config["model_type"], {}).get(name, name) for name in SHARES)}
+        shares.add("output_hidden_states")
         config |= {name: arguments.pop(name) for name in shares & arguments.keys()}
         config = cls.own_config(config, of_folder, arguments)
         leave_aside("from_pretrained", arguments, ("config", *cls.own_arguments))
@@ -99,24 +100,32 @@ class PretrainedModel:
         """The loss of a call, in the shape that transformers 4 gives it; found: what the Keras model gives."""
         raise UserError(f"{type(self).__name__} takes no labels: it has no loss")
 
-    def outputs(self, found, loss=None):
-        """What the Keras model gives, as output_class."""
-        return self.output_class(loss=loss, logits=found)
+    def outputs(self, found, **more):
+        """What the Keras model gives, as output_class. more: loss and hidden_states."""
+        return self.output_class(logits=found, **more)
 
     def __call__(
         self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None, training=False, **arguments
     ):
         """Inputs one by one, as one mapping or as one list; int (B, S). labels: as loss_of takes them.
 
-        return_dict=False: a tuple.
+        return_dict=False: a tuple. output_hidden_states: also what each layer gives; None: as the config says.
         """
         as_tuple = arguments.pop("return_dict", None) is False
+        all_states = arguments.pop("output_hidden_states", None)
+        if all_states is None:
+            all_states = self.config_json.get("output_hidden_states")
         leave_aside("model", arguments)
         inputs, labels = split("model", input_ids, labels)
         inputs = {"attention_mask": attention_mask, "token_type_ids": token_type_ids} | inputs
         inputs = {name: ops.convert_to_tensor(value, "int32") for name, value in inputs.items() if value is not None}
-        found = self.keras_model(inputs, training=training)
-        output = self.outputs(found, None if labels is None else self.loss_of(ops.convert_to_tensor(labels), found))
+        if all_states:
+            states, mask = self.keras_model.states(inputs, training)
+            found = self.keras_model.answer(states[-1], mask, training)
+        else:
+            found = self.keras_model(inputs, training=training)
+        loss = None if labels is None else self.loss_of(ops.convert_to_tensor(labels), found)
+        output = self.outputs(found, loss=loss, hidden_states=tuple(states) if all_states else None)
         return output.to_tuple() if as_tuple else output
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **arguments):

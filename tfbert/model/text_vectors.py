@@ -28,6 +28,5 @@ class TextVectors(TextModel):
             self.pooler.build((None, self.config.hidden_size))
         self.built = True
 
-    def call(self, inputs, training=False):
-        hidden, _ = self.read(inputs, training)
+    def answer(self, hidden, mask, training=False):
         return {"last_hidden_state": hidden} | ({"pooler_output": self.pooler(hidden[:, 0])} if self.pooler else {})

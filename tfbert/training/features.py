@@ -36,7 +36,7 @@ class Vectors(keras.Model):
         self.compile(jit_compile=False)
 
     def call(self, inputs):
-        return mean_of_tokens(*self.classifier.read(inputs)) if self.mean else self.classifier.pooled(inputs)
+        return (mean_of_tokens if self.mean else self.classifier.pooled)(*self.classifier.read(inputs))
 
 
 def fit_features(job, model, seed):
