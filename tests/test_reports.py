@@ -208,6 +208,23 @@ def test_own_examples_stand_in_the_report_in_place_of_test_texts(trained, tmp_pa
         read_examples(path, ["bad", "good"], [])
 
 
+@pytest.mark.parametrize("rows, message", [("", "holds no text to show"), (",good\n", "holds no text to show"),
+                                           ("a film,good\n" * 101, "line 102: a report shows 100 texts at most")])  # fmt: skip
+def test_examples_are_some(rows, message, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n" + rows)
+    with pytest.raises(UserError, match=message):
+        read_examples(path, ["good"], [])
+
+
+def test_a_long_example_is_shown_in_part():
+    text = "word " * 5000
+    words = [{"text": "word", "start": 5 * place, "end": 5 * place + 4, "score": 0.1} for place in range(5000)]
+    row = {"text": text, "label": "good", "predicted": "good", "confidence": 0.9, "words": words}
+    job = SimpleNamespace(settings=SimpleNamespace(example_file="mine.csv"), config={"tfbert": {}})
+    assert len(some_examples(SimpleNamespace(job=job, shown=[row]))[4]) < 3000
+
+
 def test_a_wrong_example_file_is_told_before_tensorflow_starts(untrained, dataset_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("tfbert.training.jobs.find_device", lambda *_: pytest.fail("TensorFlow was started"))
     path = tmp_path / "mine.csv"
