@@ -143,7 +143,7 @@ def test_tensorflows_operators_tokenize_as_the_tokenizer_does(lower, truncation,
             assert not ids[mask.sum() :].any()
 
 
-def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys):
+def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys, caplog):
     import tensorflow as tf
 
     exported(trained, tmp_path, "--to", "saved_model")
@@ -152,6 +152,7 @@ def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys):
     wanted = [list(result["probabilities"].values()) for result in Predictor(trained)(TEXTS)]
     np.testing.assert_allclose(signature(texts=tf.constant(TEXTS))["probabilities"], wanted, atol=1e-4)
     assert "signature texts: plain text" in " ".join(words.split())
+    assert not [record for record in caplog.records if record.name == "absl"]
 
 
 def test_other_tokenizers_have_no_signature_for_text(tmp_path, capsys):
@@ -161,3 +162,16 @@ def test_other_tokenizers_have_no_signature_for_text(tmp_path, capsys):
     words = capsys.readouterr().out
     assert "no signature for plain text" in " ".join(words.split())
     assert "texts" not in tf.saved_model.load(str(tmp_path / "saved_model" / "1")).signatures
+
+
+def test_tokens_that_were_added_are_not_for_tensorflows_operators(tmp_path):
+    from tokenizers import AddedToken, Tokenizer
+
+    from tfbert.inference.string_tokens import reads_strings
+
+    path = FIXTURES / "tiny_bert" / "tokenizer.json"
+    assert reads_strings(TextEncoder(Tokenizer.from_file(str(path)), 64))
+    for added in ("lighthouse", AddedToken("[PRODUCT]", special=True)):
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.add_tokens([added])
+        assert not reads_strings(TextEncoder(tokenizer, 64))

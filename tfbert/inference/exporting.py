@@ -4,7 +4,6 @@ Each folder has, beside the model, what turns text into its inputs and its answe
 labels.txt (a name on each line), and reading.json (tokens read at most, temperature, thresholds).
 """
 
-import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -39,8 +38,10 @@ def export(kind, model_dir, folder, length=None):
         return copied(model_dir, folder, kind, config, reading, longest)
     from tfbert.model.backend import load_keras
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of gradients, which nobody asks an exported model for
     load_keras()
+    import absl.logging
+
+    absl.logging.set_verbosity("error")  # it warns of gradients, which nobody asks an exported model for
     from tfbert.model.folders import load_trained
 
     model = load_trained(model_dir)
@@ -56,7 +57,8 @@ def export(kind, model_dir, folder, length=None):
         ]
         if encoder:
             return [*lines, f"signature texts: plain text, {checked_texts(encoder, model, signatures['texts'])}"]
-        return [*lines, "no signature for plain text: that is for single texts and BERT's own kind of tokenizer"]
+        return [*lines, "no signature for plain text: that is for single texts and BERT's own kind of tokenizer, "
+                "without tokens that were added to it"]  # fmt: skip
     length = length or longest
     describe(model_dir, folder, config, reading, length)
     return write_litert(model, Path(folder), reading, length)
