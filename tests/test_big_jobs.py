@@ -245,6 +245,30 @@ def test_parquet_keeps_types_and_finds_those_of_json(trained, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("first, later", [(2**53 + 1, 1.5), (1.5, 2**53 + 1)])
+def test_whole_numbers_that_floats_would_round_stay_whole(first, later, trained, tmp_path):
+    from pyarrow import parquet
+
+    values = [first] * 16 + [later]  # in two chunks
+    lines = [json.dumps({"text": "a dull film", "n": value}) + "\n" for value in values]
+    (tmp_path / "rows.jsonl").write_text("".join(lines))
+    labelled(trained, "--file", tmp_path / "rows.jsonl", "--output", tmp_path / "labels.parquet")
+    assert [json.loads(value) for value in parquet.read_table(tmp_path / "labels.parquet")["n"].to_pylist()] == values
+
+
+def test_json_lines_have_no_numbers_that_json_has_not(trained, tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [{"text": "a dull film", "x": float("nan"), "of": {"y": [float("inf"), 1.5]}},
+            {"text": "très dull", "x": 1.0, "of": {"y": []}}]  # fmt: skip
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    labelled(trained, "--file", tmp_path / "rows.parquet", "--output", tmp_path / "labels.jsonl")
+    lines = (tmp_path / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in lines)
+    assert first["x"] is None and first["of"] == {"y": [None, 1.5]} and second["x"] == 1.0 and "très" in lines[1]
+
+
 def test_lines_become_parquet(trained, tmp_path):
     from pyarrow import parquet
 
