@@ -94,8 +94,33 @@ def test_labels_are_taken_by_their_numbers(capsys):
         assert load(FIXTURES / "tiny_bert", num_labels=2, **names).config.id2label == {0: "bad", 1: "good"}
     several = load(FIXTURES / "tiny_bert", problem_type="multi_label_classification")
     assert several.config.problem_type == "multi_label_classification"
-    with pytest.raises(UserError, match="num_labels is 0"):
-        load(FIXTURES / "tiny_bert", num_labels=0)
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"num_labels": 0}, "num_labels is 0"), ({"num_labels": "3"}, "num_labels is '3'"),
+    ({"id2label": {1: "bad", 2: "good"}}, "id2label must name the labels 0, 1"), ({"id2label": ["a", "b"]}, "id2label must"),
+    ({"label2id": {"bad": 0, "good": 2}}, "id2label must name"), ({"label2id": {"bad": 1, "good": 1}}, "the same number"),
+    ({"label2id": ["a", "b"]}, "label2id is a list"),
+    ({"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 1, "good": 0}}, "id2label and label2id disagree"),
+])  # fmt: skip
+def test_labels_that_would_get_other_numbers_are_refused(given, message):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    with pytest.raises(UserError, match=message):
+        TFAutoModelForSequenceClassification.from_pretrained(FIXTURES / "tiny_bert", **given)
+
+
+def test_what_the_model_cannot_read_is_one_line():
+    from tfbert import TFAutoModelForSequenceClassification
+
+    load = TFAutoModelForSequenceClassification.from_pretrained
+    model = load(FIXTURES / "tiny_bert")
+    for given, message in (("a film", "a text"), (["a film", "another"], "a text"), ({}, "no input_ids"),
+                           (np.ones((1, 65), int), "65 tokens, but it reads 64: call the tokenizer with truncation")):  # fmt: skip
+        with pytest.raises(UserError, match=f"model: {message}"):
+            model(given)
+    assert model(np.ones((1, 64), int)).logits.shape == (1, 2)
+    assert load(FIXTURES / "tiny_modernbert")(np.ones((1, 65), int)).logits.shape == (1, 2)
 
 
 def test_a_model_that_is_there_in_other_formats_is_not_half_replaced(trained, capsys):
