@@ -185,6 +185,34 @@ def test_a_row_that_changed_meanwhile_is_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("there", [50, 150])
+@pytest.mark.parametrize("shard", [[], ["--shard", "3/3"]])
+def test_a_file_that_shrinks_or_grows_meanwhile_is_an_error(there, shard, trained, table, tmp_path, monkeypatch):
+    target, read, calls = tmp_path / "labels.csv", infer.rows_of_file, []
+
+    def changing(*arguments):
+        calls.append(1)  # the first is read when all have been counted by the second
+        rows = list(read(*arguments))
+        return iter((rows * 2)[: there if len(calls) == 1 else 100])
+
+    monkeypatch.setattr(infer, "rows_of_file", changing)
+    if shard and there > 100:
+        labelled(trained, "--file", table, "--output", target, *shard)  # the part is what it was
+        return
+    with pytest.raises(UserError, match=f"had 100 rows at the first reading, and then {there}: leave it"):
+        labelled(trained, "--file", table, "--output", target, *shard)
+    assert not target.exists()
+
+
+def test_a_part_does_not_replace_another(trained, table, tmp_path):
+    target = tmp_path / "labels.csv"
+    labelled(trained, "--file", table, "--output", target, "--shard", "1/2")
+    before = target.read_bytes()
+    with pytest.raises(UserError, match="labels.csv is there already, perhaps from another part: name another"):
+        labelled(trained, "--file", table, "--output", target, "--shard", "2/2")
+    assert target.read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_parts_joined_in_order_are_the_whole(kind, trained, table, tmp_path, asked):
     whole, parts = tmp_path / f"whole.{kind}", [tmp_path / f"part{number}.{kind}" for number in (1, 2, 3)]
