@@ -55,8 +55,9 @@ def test_every_encoder_is_exported_for_tensorflow_and_phones(name, tmp_path):
     assert set(said) == {"logits", "probabilities"}
 
 
-def test_litert_labels_as_the_model_does(trained, tmp_path):
+def test_litert_labels_as_the_model_does(trained, tmp_path, recwarn):
     exported(trained, tmp_path, "--to", "litert")
+    assert not [each for each in recwarn if "Interpreter is deprecated" in str(each.message)]
     predictor = Predictor(trained)
     for name, tolerance in (("model.tflite", 1e-4), ("model_int8.tflite", 0.1)):
         run = exporting.litert_runner(tmp_path / "litert" / name)

@@ -6,6 +6,7 @@ labels.txt (a name on each line), and reading.json (tokens read at most, tempera
 
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -225,4 +226,5 @@ def litert_runner(path):
         import tensorflow as tf
 
         Interpreter = tf.lite.Interpreter
-    return Interpreter(str(path)).get_signature_runner()
+    with warnings.catch_warnings(action="ignore"):  # that it will move to the package above
+        return Interpreter(str(path)).get_signature_runner()
