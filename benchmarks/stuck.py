@@ -95,9 +95,9 @@ class PreNormBlock(Block):
     def call(self, x, mask, bias=None, training=False):
         nothing = ops.zeros_like(x)
         attended = self.attention(self.attention_norm(x, nothing), mask, bias, training=training)
-        x = x + self.dropout(attended, training=training)
+        x = x + self.attention_norm.dropout(attended, training=training)
         inner = self.output_dense(self.intermediate(self.output_norm(x, nothing)))
-        return x + self.dropout(inner, training=training)
+        return x + self.output_norm.dropout(inner, training=training)
 
 
 class Classifier(keras.Model):
@@ -110,7 +110,7 @@ class Classifier(keras.Model):
         if setup.pre_norm:
             self.last_norm = keras.layers.LayerNormalization(name="last_norm")
             self.last_norm.build((None, config.hidden_size))
-            self.encoder.blocks = [PreNormBlock(config, name=f"layer_{i}") for i in range(config.num_hidden_layers)]
+            self.encoder.blocks = [PreNormBlock(config, i, name=f"layer_{i}") for i in range(config.num_hidden_layers)]
         self.head = keras.layers.Dense(1, "sigmoid", dtype="float32", name="head")
         self.encoder.build()
         self.head.build((None, config.hidden_size))

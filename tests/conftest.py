@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
 ENCODERS = ["tiny_bert", "tiny_distilbert", "tiny_roberta", "tiny_electra", "tiny_mpnet", "tiny_albert",
             "tiny_xlm_roberta", "tiny_camembert", "tiny_deberta_v2", "tiny_modernbert",
-            "tiny_data2vec_text"]  # fmt: skip
+            "tiny_data2vec_text", "tiny_nomic_bert", "tiny_gte"]  # fmt: skip
 sys.path.insert(0, str(ROOT))
 for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # tiny models gain nothing from threads, and another process uses the other cores
@@ -21,10 +21,11 @@ import pytest
 from filelock import FileLock
 
 from tfbert.model.backend import load_keras
-from tfbert.model.weight_names import WITHOUT_TENSORFLOW
+from tfbert.model.weight_names import CLASSES, WITHOUT_TENSORFLOW
 from tfbert.training.device import available_cores
+from tfbert.training.team import Team
 
-TYPES = {name: name.removeprefix("tiny_").replace("_", "-") for name in ENCODERS}
+TYPES = {name: kind for name in ENCODERS for kind in CLASSES if name == f"tiny_{kind.replace('-', '_')}"}
 H5 = [f"{name}_h5" for name, kind in TYPES.items() if kind not in WITHOUT_TENSORFLOW]
 
 
@@ -106,6 +107,17 @@ def dataset_folder(tmp_path_factory):
 def tiny_bert(tmp_path):
     """A copy of the tiny BERT, to be damaged at will."""
     return shutil.copytree(FIXTURES / "tiny_bert", tmp_path / "tiny_bert")
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """The CPU as two. One for all tests: in one process, the sums over the devices of a second would mix with its."""
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute is TensorFlow's")
+    return Team(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 
 
 @pytest.fixture

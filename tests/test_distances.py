@@ -15,7 +15,7 @@ from tfbert.model.disentangled import RelativeVectors, distance_scores
 from tfbert.model.folders import load_classifier
 from tfbert.model.fused import rotated
 from tfbert.model.masked_lm import load_masked_lm
-from tfbert.model.modern import RotaryAttention, Rotations
+from tfbert.model.rotary import RotaryAttention, Rotations
 from tfbert.model.weight_files import read_weights, write_safetensors
 from tfbert.model.weights import parts, variable_of
 from tfbert.training.settings import TrainSettings
@@ -49,7 +49,7 @@ def test_gradients_equal_those_of_pytorch(name):
 
 
 def modern(**changes):
-    sizes = {"hidden_size": 16, "num_attention_heads": 2, "local_attention": 16, "use_biases": False,
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "local_attention": 16, "without_bias": ["qkv", "output"],
              "rope_theta": 160_000.0, "local_rope_theta": 10_000.0, "attention_probs_dropout_prob": 0.0,
              "initializer_range": 0.3}  # fmt: skip
     return ModelConfig(**sizes | changes)

@@ -13,7 +13,7 @@ from conftest import ROOT
 import train
 from tfbert.common.errors import UserError
 from tfbert.training import device
-from tfbert.training.team import Cluster, Team, find_cluster
+from tfbert.training.team import Cluster, find_cluster
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
 
@@ -84,11 +84,8 @@ def losses_alone(alone, arguments):
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_two_devices_train_as_one_does(arguments, alone, tmp_path, monkeypatch, capsys):
-    import tensorflow as tf
-
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    monkeypatch.setattr(device, "join", lambda cluster, devices: Team(strategy))
+def test_two_devices_train_as_one_does(arguments, alone, two_devices, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(device, "join", lambda cluster, devices: two_devices)
     here(tmp_path / "model", arguments, 8)
     monkeypatch.undo()
     assert "60 of 16 reviews" in capsys.readouterr().out

@@ -29,8 +29,10 @@ def table():
 
 
 def places(config):
-    if config.pre_norm:
+    if config.local_attention:
         return f"rotations; two of three layers see {config.local_attention} tokens"
+    if config.rope_theta:
+        return "rotations"
     if config.disentangled:
         return "a vector for each distance"
     bias = ", and a bias for each distance" if config.relative_attention_num_buckets else ""

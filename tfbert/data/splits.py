@@ -46,15 +46,6 @@ class Parts:
     label_names: list[str]
     notes: list[str]
 
-    @property
-    def several(self):
-        """Whether several labels may hold."""
-        return has_lists(self.train)
-
-    @property
-    def pairs(self):
-        return "text_pair" in self.train.column_names
-
 
 def read_parts(task, source, settings):
     """The Parts of a task from `source`. Raises UserError where splits, columns or labels do not fit.

@@ -8,12 +8,14 @@ from onnx import TensorProto
 
 from tfbert.inference.onnx_graph import FUSED
 from tfbert.model.attention import PADDING
-from tfbert.model.modern import band
+from tfbert.model.rotary import band
 
 
 def bert_blocks(graph, encoder, config, x, lengths):
     """The name of what all blocks make of x, float (B, S, D). lengths: int32 (B,)."""
-    if config.disentangled:
+    if config.rope_theta:
+        attend = RotaryAttention(graph, encoder, config)
+    elif config.disentangled:
         attend = DisentangledAttention(graph, encoder, config)
     elif encoder.relative:
         attend = BiasedAttention(graph, encoder, config)
@@ -29,10 +31,18 @@ def bert_blocks(graph, encoder, config, x, lengths):
         block = encoder.blocks[number % len(encoder.blocks)]
         found = attend(graph, block.attention, x, lengths)
         x = add_and_normalize(found, x, block.attention.output_dense, block.attention_norm)
-        hidden = graph.product(x, block.intermediate)
-        hidden = graph.activation(config.hidden_act, hidden, graph.variable(block.intermediate.bias))
-        x = add_and_normalize(hidden, x, block.output_dense, block.output_norm)
+        x = add_and_normalize(inner(graph, block, config, x), x, block.output_dense, block.output_norm)
     return x
+
+
+def inner(graph, block, config, x):
+    """The inner vector of a feed-forward, float (B, S, I)."""
+    hidden, bias = graph.product(x, block.intermediate), graph.variable(block.intermediate.bias)
+    if not config.gate:
+        return graph.activation(config.hidden_act, hidden, bias)
+    halves = graph.add("Split", graph.add("Add", hidden, bias) if bias else hidden, outputs=2, axis=2)
+    gate, other = halves if config.gate == "first" else halves[::-1]
+    return graph.add("Mul", graph.activation(config.hidden_act, gate), other)
 
 
 def attended(graph, layer, x, lengths):
@@ -95,7 +105,7 @@ class DisentangledAttention:
 
 
 def modern_blocks(graph, encoder, config, x, lengths):
-    """As bert_blocks, of ModernBERT's."""
+    """As bert_blocks, with LayerNorm before each part."""
     attend = RotaryAttention(graph, encoder, config)
     sum_and_norm = {"domain": FUSED, "outputs": 4, "epsilon": config.layer_norm_eps}
 
@@ -108,14 +118,13 @@ def modern_blocks(graph, encoder, config, x, lengths):
     for block, norm in zip(encoder.blocks, following):
         found = graph.product(attend(graph, block.attention, normalized, lengths), block.attention.output_dense)
         x, normalized = add_and_normalize(found, block.output_norm)
-        inner, gate = graph.add("Split", graph.product(normalized, block.intermediate), outputs=2, axis=2)
-        gated = graph.add("Mul", graph.activation(config.hidden_act, inner), gate)
-        x, normalized = add_and_normalize(graph.product(gated, block.output_dense), norm)
+        transformed = graph.product(inner(graph, block, config, normalized), block.output_dense)
+        x, normalized = add_and_normalize(transformed, norm)
     return normalized
 
 
 class RotaryAttention:
-    """ModernBERT's; local layers see blocks of tokens and their neighbours, as in modern.py."""
+    """With rotated queries and keys; local layers see blocks of tokens and their neighbours, as in rotary.py."""
 
     def __init__(self, graph, encoder, config):
         self.hidden, self.length = config.hidden_size, length_of_texts(graph)
@@ -125,7 +134,12 @@ class RotaryAttention:
             [graph.weight(f"{name}_{kind}", np.asarray(each)[:, :half]) for name, each in zip(("cos", "sin"), pair)]
             for kind, pair in zip(("global", "local"), angles)
         ]
-        self.size = size = config.local_attention // 2
+        if config.local_attention:
+            self.look_at_neighbours(graph, config.local_attention // 2)
+
+    def look_at_neighbours(self, graph, size):
+        """What local layers share: the number of blocks of so many tokens, and the mask within."""
+        self.size = size
         more = graph.add("Add", self.length, graph.integers(size - 1))
         self.blocks = graph.add("Div", more, graph.integers(size))
         self.whole = graph.add("Mul", self.blocks, graph.integers(size))
@@ -137,7 +151,7 @@ class RotaryAttention:
         self.mask = graph.add("Add", hidden, graph.weight("far", band(size)))
 
     def __call__(self, graph, layer, x, lengths):
-        query, key, value = graph.add("Split", graph.product(x, layer.qkv), outputs=3, axis=2)
+        query, key, value = graph.add("Split", graph.linear(x, layer.qkv), outputs=3, axis=2)
         angles = self.angles[bool(layer.reach)]
         query, key = (
             graph.add("RotaryEmbedding", each, graph.integers(0), *angles, domain=FUSED) for each in (query, key)

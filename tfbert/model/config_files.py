@@ -5,6 +5,7 @@ from pathlib import Path
 from tfbert.common.console import note_once
 from tfbert.common.errors import UserError
 from tfbert.common.inputs import read_json
+from tfbert.model.remote_configs import own_names
 from tfbert.model.weight_files import open_weights
 from tfbert.model.weight_names import CLASSES
 
@@ -23,6 +24,7 @@ def read_config(folder):
         raise UserError(f"{folder} holds no config.json: not a model folder") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} is not a JSON object")
+    config = own_names(config, path)
     kind = config.get("model_type")
     if kind is None:
         kind = type_by_weights(folder, path)

@@ -6,6 +6,7 @@ from tfbert.common.errors import must
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 from tfbert.model.config_files import read_config
 from tfbert.model.distances import DISTANCES
+from tfbert.model.model_types import CONFIG_NAMES, CONSTANTS, DEFAULTS
 from tfbert.model.text_settings import reading_config
 from tfbert.model.weight_names import CLASSES, ROBERTAS
 
@@ -26,7 +27,7 @@ class ModelConfig:
     classifier_dropout: float = 0.1
     embedding_size: int | None = None  # where it is not hidden_size (ELECTRA, ALBERT)
     max_position_embeddings: int = 512
-    absolute_positions: bool = True  # a vector for each place (all but DeBERTa and ModernBERT)
+    absolute_positions: bool = True  # a vector for each place (all but DeBERTa and those with rotations)
     position_offset: int = 0  # positions that no token has (RoBERTa, MPNet)
     relative_attention_num_buckets: int = 0  # a bias for each distance (MPNet)
     disentangled: bool = False  # a vector for each distance (DeBERTa, and the next three)
@@ -34,12 +35,15 @@ class ModelConfig:
     max_relative_positions: int = 0
     relative_norm: bool = False
     share_layers: bool = False  # one block for all layers (ALBERT)
-    pre_norm: bool = False  # the blocks of modern.py (ModernBERT, and the next four)
-    layer_types: list[str] = field(default_factory=list)  # full_attention or sliding_attention, of each layer
+    rope_theta: float = 0.0  # rotations, and how far apart the slowest tell places (ModernBERT, Nomic, GTE)
+    rope_factor: float = 1.0  # how much slower all of them are (GTE)
+    layer_types: list[str] = field(default_factory=list)  # full_attention or sliding_attention, of each (ModernBERT)
     local_attention: int = 0  # tokens that the latter sees, half to each side
-    rope_theta: float = 0.0  # how far apart the slowest of the rotations tell places
     local_rope_theta: float = 0.0
-    use_biases: bool = True
+    pre_norm: bool = False  # LayerNorm before each part, not after it (ModernBERT)
+    gate: str = ""  # of the feed-forward's inner vector, the half that gates the other: "first" or "last"
+    inner_dropout: bool = False  # of that vector
+    without_bias: list[str] = field(default_factory=list)  # the names of layers
     type_vocab_size: int = 2  # 0: no type embeddings (DistilBERT, MPNet)
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
@@ -69,6 +73,10 @@ class ModelConfig:
         """Whether transformers' own classes have such a head."""
         return self.pooling == "pooler" or self.pooler_with_norm
 
+    def has_bias(self, layer):
+        """Whether a layer of this name, or path, has one; "norm" stands for every LayerNorm."""
+        return layer.split(".")[-1].removesuffix("_dense") not in self.without_bias
+
     @property
     def relative_shape(self):
         """Of the table that distances have, or None."""
@@ -80,65 +88,11 @@ class ModelConfig:
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
-# model_type -> how config.json calls what ModelConfig calls otherwise
-CONFIG_NAMES = {
-    "distilbert": {
-        "hidden_size": "dim",
-        "num_hidden_layers": "n_layers",
-        "num_attention_heads": "n_heads",
-        "intermediate_size": "hidden_dim",
-        "hidden_act": "activation",
-        "hidden_dropout_prob": "dropout",
-        "attention_probs_dropout_prob": "attention_dropout",
-        "classifier_dropout": "seq_classif_dropout",
-    },
-    "albert": {"classifier_dropout": "classifier_dropout_prob"},
-    "deberta-v2": {"classifier_dropout": "cls_dropout", "pooler_act": "pooler_hidden_act"},
-    "modernbert": {
-        "hidden_act": "hidden_activation",
-        "hidden_dropout_prob": "mlp_dropout",
-        "attention_probs_dropout_prob": "attention_dropout",
-        "layer_norm_eps": "norm_eps",
-        "pooler_act": "classifier_activation",
-    },
-}
-# model_type -> what transformers takes where config.json is silent, and what its classes do whatever it says
-DEFAULTS = {
-    "distilbert": {"classifier_dropout": 0.2},
-    **dict.fromkeys(ROBERTAS, {"vocab_size": 50265, "pad_token_id": 1}),
-    "electra": {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024, "embedding_size": 128},
-    "mpnet": {"vocab_size": 30527, "pad_token_id": 1, "relative_attention_num_buckets": 32},
-    "albert": {"vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_attention_heads": 64,
-               "intermediate_size": 16384, "hidden_act": "gelu_new", "hidden_dropout_prob": 0.0,
-               "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.1},
-    "deberta-v2": {"vocab_size": 128100, "hidden_size": 1536, "num_hidden_layers": 24, "num_attention_heads": 24,
-                   "intermediate_size": 6144, "type_vocab_size": 0, "layer_norm_eps": 1e-7, "pooler_act": "gelu"},
-    "modernbert": {"vocab_size": 50368, "num_hidden_layers": 22, "intermediate_size": 1152,
-                   "max_position_embeddings": 8192, "layer_norm_eps": 1e-5, "pad_token_id": 50283,
-                   "pooler_act": "gelu", "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-                   "local_attention": 128},
-}  # fmt: skip
-CONSTANTS = {
-    "bert": {"embedding_size": None},
-    "distilbert": {"embedding_size": None, "pooler_act": "relu", "type_vocab_size": 0, "layer_norm_eps": 1e-12},
-    **dict.fromkeys(ROBERTAS, {"embedding_size": None, "dropout_before_pooler": True}),
-    "electra": {"pooler_act": "gelu", "dropout_before_pooler": True},
-    "mpnet": {"embedding_size": None, "position_offset": 2, "dropout_before_pooler": True, "type_vocab_size": 0},
-    "albert": {"share_layers": True},
-    "deberta-v2": {"embedding_size": None, "disentangled": True},
-    "modernbert": {
-        "embedding_size": None,
-        "absolute_positions": False,
-        "type_vocab_size": 0,
-        "pre_norm": True,
-        "use_biases": False,
-        "pooler_with_norm": True,
-    },
-}
 # of ModelConfig's names, those that no config.json has
 OWN_NAMES = {"position_offset", "share_layers", "pooling", "pooler_act", "dropout_before_pooler", "absolute_positions",
              "disentangled", "position_buckets", "max_relative_positions", "relative_norm", "pre_norm", "layer_types",
-             "rope_theta", "local_rope_theta", "use_biases", "pooler_with_norm"}  # fmt: skip
+             "rope_theta", "rope_factor", "local_rope_theta", "gate", "inner_dropout", "without_bias",
+             "pooler_with_norm"}  # fmt: skip
 SIZES = {"vocab_size": 10_000_000, "hidden_size": 65_536, "num_hidden_layers": 1_000, "num_attention_heads": 65_536,
          "intermediate_size": 1_000_000, "max_position_embeddings": 100_000, "type_vocab_size": 10_000,
          "pad_token_id": 10_000_000, "embedding_size": 65_536,

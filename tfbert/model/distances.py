@@ -1,4 +1,4 @@
-"""What config.json says of how DeBERTa and ModernBERT see the distances between tokens.
+"""What config.json says of how DeBERTa, ModernBERT, Nomic and GTE see the distances between tokens.
 
 Their configs can ask for more than the released models use; what those do not use is refused.
 """
@@ -52,10 +52,10 @@ def modernbert_distances(config, values, source):
         f"{source}: layer_types must say full_attention or sliding_attention for each of {layers} layers",
     )
     must(values["local_attention"] >= 2, f"{source}: local_attention is {values['local_attention']}, too few tokens")
-    width, heads = values.get("hidden_size", 768), values.get("num_attention_heads", 12)
-    must(width // heads % 2 == 0, f"{source}: heads of {width // heads} numbers cannot be turned in pairs")
+    must_turn_in_pairs(config, values, source)
+    parameters = rope_parameters(config, source)
     far, near = (
-        theta_of(config, source, kind, old, usual)
+        theta_of(config, source, parameters.get(kind), f"rope_parameters.{kind}", old, usual)
         for kind, old, usual in (
             ("full_attention", "global_rope_theta", 160_000.0),
             ("sliding_attention", "local_rope_theta", 10_000.0),
@@ -64,19 +64,60 @@ def modernbert_distances(config, values, source):
     return {"layer_types": types, "rope_theta": far, "local_rope_theta": near}
 
 
-def theta_of(config, source, kind, old, usual):
-    """The base of a kind of layers' rotations, under transformers 5's name or 4's."""
-    parameters = {} if config.get("rope_parameters") is None else config["rope_parameters"]
-    must(isinstance(parameters, dict), f"{source}: rope_parameters must be a JSON object")
+def nomic_distances(config, values, source):
+    """As deberta_distances."""
+    must_turn_in_pairs(config, values, source)
+    theta = theta_of(config, source, rope_parameters(config, source), "rope_parameters", "rope_theta", 1000.0)
+    return {"rope_theta": theta}
+
+
+def gte_distances(config, values, source):
+    """As deberta_distances. Rotations of the type linear are slower by a factor."""
+    must_turn_in_pairs(config, values, source)
+    found, factor = rope_parameters(config, source), 1.0
+    if found.get("rope_type") == "linear":
+        factor = found.get("factor")
+        must(
+            type(factor) in (int, float) and 1 <= factor < 1e6,
+            f"{source}: rope_parameters.factor is {factor!r}, not a number from 1 on",
+        )
+        found = found | {"rope_type": "default"}
+    theta = theta_of(config, source, found, "rope_parameters", "rope_theta", 160_000.0)
+    return {"rope_theta": theta, "rope_factor": float(factor)}
+
+
+def must_turn_in_pairs(config, values, source):
+    """Raises UserError where heads are not of an even number, or not of hidden_size by their count."""
+    width, heads = values.get("hidden_size", 768), values.get("num_attention_heads", 12)
+    must(width // heads % 2 == 0, f"{source}: heads of {width // heads} numbers cannot be turned in pairs")
+    must(config.get("head_dim") in (None, width // heads), f"{source}: head_dim must be {width // heads}")
+
+
+def rope_parameters(config, source):
+    """What transformers 5 calls so, a dict."""
     must(not config.get("rope_scaling"), f"{source}: rope_scaling is not supported")
-    found = {} if parameters.get(kind) is None else parameters[kind]
+    found = {} if config.get("rope_parameters") is None else config["rope_parameters"]
+    must(isinstance(found, dict), f"{source}: rope_parameters must be a JSON object")
+    return found
+
+
+def theta_of(config, source, found, name, old, usual):
+    """The base of rotations, under transformers 5's name or 4's, `old`; found: the parameters that `name` has."""
+    found = {} if found is None else found
     must(
-        isinstance(found, dict) and found.get("rope_type", "default") == "default",
-        f"{source}: rope_parameters.{kind} must be of the type default",
+        isinstance(found, dict)
+        and found.get("rope_type", "default") == "default"
+        and found.get("partial_rotary_factor", 1) == 1,
+        f"{source}: {name} must be of the type default, and turn all numbers",
     )
     value = found.get("rope_theta", config.get(old, usual))
     must(type(value) in (int, float) and 1 < value < 1e12, f"{source}: {old} is {value!r}, not a number above 1")
     return float(value)
 
 
-DISTANCES = {"deberta-v2": deberta_distances, "modernbert": modernbert_distances}
+DISTANCES = {
+    "deberta-v2": deberta_distances,
+    "modernbert": modernbert_distances,
+    "nomic_bert": nomic_distances,
+    "gte": gte_distances,
+}

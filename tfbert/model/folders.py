@@ -52,9 +52,9 @@ def load_model(model_class, folder, config, policy):
 
 def in_words(model, stored, new, new_tokens):
     """One line on the weights of a model: what is new and what was left aside."""
-    prefix = LAYOUTS[model.config.model_type].prefix
-    used = {name.removeprefix(prefix) for part in parts(model) for name in part.names}
-    unused = {name.removeprefix(prefix) for name in stored.shapes} - used
+    bare = LAYOUTS[model.config.model_type].bare
+    used = {bare(name) for part in parts(model) for name in part.names}
+    unused = {bare(name) for name in stored.shapes} - used
     aside = sorted({name.split(".")[0] for name in unused if re.match(LEFT_ASIDE, name)} - {"embeddings"})
     strange = sorted(name for name in unused if not re.match(LEFT_ASIDE, name))
     if any(re.search(r"\d", name) for name in strange):

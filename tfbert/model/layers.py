@@ -21,17 +21,16 @@ def initial(config):
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 
-def dense(config, units, name, activation=None, dtype=None, biased=None):
-    """A linear layer. biased: whether it has a bias; None: as the config has it for most."""
-    use_bias = config.use_biases if biased is None else biased
-    return keras.layers.Dense(units, activation, use_bias, kernel_initializer=initial(config), name=name, dtype=dtype)
+def dense(config, units, name, activation=None, dtype=None):
+    """A linear layer."""
+    biased = config.has_bias(name)
+    return keras.layers.Dense(units, activation, biased, kernel_initializer=initial(config), name=name, dtype=dtype)
 
 
 def norm(config, name, dtype=None):
     """LayerNorm (Ba et al. 2016, arXiv:1607.06450)."""
-    return keras.layers.LayerNormalization(
-        epsilon=config.layer_norm_eps, center=config.use_biases, name=name, dtype=dtype
-    )
+    centred = config.has_bias("norm")
+    return keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, center=centred, name=name, dtype=dtype)
 
 
 class AddAndNormalize(keras.layers.Layer):

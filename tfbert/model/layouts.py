@@ -14,7 +14,7 @@ BERT_BLOCK = {
     "qkv": ["attention.self.query", "attention.self.key", "attention.self.value"],
     "attention_output": "attention.output.dense",
     "attention_norm": "attention.output.LayerNorm",
-    "intermediate": "intermediate.dense",
+    "intermediate": ["intermediate.dense"],
     "output": "output.dense",
     "output_norm": "output.LayerNorm",
 }
@@ -26,12 +26,14 @@ ROBERTA_HEAD = "lm_head.dense", "lm_head.layer_norm", "lm_head.bias"
 class Layout:
     """The PyTorch names of an architecture's parts. Those of the encoder begin with `prefix`; {} is the layer's number.
 
+    old_prefix: what they began with in files of older code. Names in lists: matrices that are one here, side by side.
     masked_lm: dense layer, LayerNorm and bias of the head that pre-training has. own_pooler: of the encoder itself,
     after the prefix, where it has one; pooler: of a classifier.
     """
 
     prefix: str
     masked_lm: tuple
+    old_prefix: str = ""
     embeddings: dict = field(default_factory=lambda: EMBEDDINGS)
     layer: str = "encoder.layer.{}."
     block: dict = field(default_factory=lambda: BERT_BLOCK)
@@ -43,6 +45,10 @@ class Layout:
     pooler: str = "classifier.dense"
     pooler_norm: str = "head.norm"
     classifier: str = "classifier.out_proj"
+
+    def bare(self, name):
+        """The name of a weight without the prefix, which not every file has."""
+        return name.removeprefix(self.old_prefix).removeprefix(self.prefix)
 
 
 LAYOUTS = {
@@ -61,7 +67,7 @@ LAYOUTS = {
             "qkv": ["attention.q_lin", "attention.k_lin", "attention.v_lin"],
             "attention_output": "attention.out_lin",
             "attention_norm": "sa_layer_norm",
-            "intermediate": "ffn.lin1",
+            "intermediate": ["ffn.lin1"],
             "output": "ffn.lin2",
             "output_norm": "output_layer_norm",
         },
@@ -92,7 +98,7 @@ LAYOUTS = {
             "qkv": ["attention.query", "attention.key", "attention.value"],
             "attention_output": "attention.dense",
             "attention_norm": "attention.LayerNorm",
-            "intermediate": "ffn",
+            "intermediate": ["ffn"],
             "output": "ffn_output",
             "output_norm": "full_layer_layer_norm",
         },
@@ -119,11 +125,43 @@ LAYOUTS = {
             "qkv": ["attn.Wqkv"],
             "attention_output": "attn.Wo",
             "attention_norm": "attn_norm",
-            "intermediate": "mlp.Wi",
+            "intermediate": ["mlp.Wi"],
             "output": "mlp.Wo",
             "output_norm": "mlp_norm",
         },
         pooler="head.dense",
+        classifier="classifier",
+    ),
+    "nomic_bert": Layout(
+        prefix="nomic_bert.",
+        masked_lm=("cls.predictions.transform.dense", "cls.predictions.transform.layer_norm", "cls.predictions.bias"),
+        old_prefix="bert.",
+        embeddings=EMBEDDINGS | {"norm": "emb_ln"},
+        layer="encoder.layers.{}.",
+        block={
+            "qkv": ["attn.Wqkv"],
+            "attention_output": "attn.out_proj",
+            "attention_norm": "norm1",
+            "intermediate": ["mlp.fc11", "mlp.fc12"],
+            "output": "mlp.fc2",
+            "output_norm": "norm2",
+        },
+        pooler="nomic_bert.pooler.dense",
+        classifier="classifier",
+    ),
+    "gte": Layout(
+        prefix="gte.",
+        masked_lm=("lm_head.dense", "lm_head.norm", "lm_head.decoder.bias"),
+        old_prefix="new.",
+        block={
+            "qkv": ["attention.qkv_proj"],
+            "attention_output": "attention.o_proj",
+            "attention_norm": "attn_ln",
+            "intermediate": ["mlp.up_gate_proj"],
+            "output": "mlp.down_proj",
+            "output_norm": "mlp_ln",
+        },
+        pooler="gte.pooler.dense",
         classifier="classifier",
     ),
 }

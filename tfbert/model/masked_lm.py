@@ -55,5 +55,5 @@ def pooler_weights(kind, folder):
     layout = LAYOUTS[kind]
     prefix = "" if layout.pooler.startswith("pooler") else layout.prefix  # DeBERTa's stands outside of the encoder
     with open_weights(folder) as stored:
-        named = {prefix + name.removeprefix(layout.prefix): name for name in stored.shapes}
+        named = {prefix + layout.bare(name): name for name in stored.shapes}
         return {full: stored.read(name) for full, name in named.items() if full.startswith(prefix + "pooler")}

@@ -3,7 +3,7 @@
 BERT (Devlin et al. 2018, arXiv:1810.04805), DistilBERT (Sanh et al. 2019, arXiv:1910.01108), RoBERTa (Liu et al.
 2019, arXiv:1907.11692), ELECTRA (Clark et al. 2020, arXiv:2003.10555), MPNet (Song et al. 2020, arXiv:2004.09297) and
 ALBERT (Lan et al. 2019, arXiv:1909.11942) are one architecture with small differences, which `ModelConfig` names.
-DeBERTa has another attention (disentangled.py), ModernBERT other blocks (modern.py).
+So are those that came after them: blocks.py says what their layers do otherwise.
 Shapes in comments: B batch, S sequence, T = B S tokens, D hidden size, E embedding size, H heads, L labels,
 V vocabulary.
 """
@@ -13,12 +13,13 @@ from dataclasses import asdict
 import keras
 from keras import ops
 
-from tfbert.model.attention import PADDING, RelativePositionBias, SelfAttention
+from tfbert.model.attention import PADDING, RelativePositionBias
+from tfbert.model.blocks import Block
 from tfbert.model.configs import ModelConfig
-from tfbert.model.disentangled import DisentangledAttention, RelativeVectors
+from tfbert.model.disentangled import RelativeVectors
 from tfbert.model.dropout import Dropout
-from tfbert.model.layers import ACTIVATIONS, AddAndNormalize, dense, initial, norm
-from tfbert.model.modern import ModernBlock, Rotations
+from tfbert.model.layers import ACTIVATIONS, dense, initial, norm
+from tfbert.model.rotary import Rotations
 
 
 class Embeddings(keras.layers.Layer):
@@ -65,32 +66,6 @@ class Embeddings(keras.layers.Layer):
         return self.project(x) if self.project else x
 
 
-class Block(keras.layers.Layer):
-    """One encoder layer: attention, then feed-forward, each with dropout, residual and LayerNorm."""
-
-    def __init__(self, config, **kwargs):
-        super().__init__(**kwargs)
-        self.config = config
-        attention = DisentangledAttention if config.disentangled else SelfAttention
-        self.attention = attention(config, name="attention")
-        self.attention_norm = AddAndNormalize(config, name="attention_norm")
-        self.intermediate = dense(config, config.intermediate_size, "intermediate", ACTIVATIONS[config.hidden_act])
-        self.output_dense = dense(config, config.hidden_size, "output")
-        self.output_norm = AddAndNormalize(config, name="output_norm")
-
-    def build(self, input_shape):
-        for layer in (self.attention, self.attention_norm, self.intermediate, self.output_norm):
-            layer.build(input_shape)
-        self.output_dense.build((*input_shape[:-1], self.config.intermediate_size))
-        super().build(input_shape)
-
-    def call(self, x, mask, relative=None, training=False):
-        attended = self.attention(x, mask, relative, training=training)
-        x = self.attention_norm(attended, x, training=training)
-        transformed = self.output_dense(self.intermediate(x))
-        return self.output_norm(transformed, x, training=training)
-
-
 class Encoder(keras.layers.Layer):
     """Embeddings and a stack of blocks; ALBERT's is one block, applied as often as others have blocks."""
 
@@ -99,13 +74,10 @@ class Encoder(keras.layers.Layer):
         self.config = config
         self.embeddings = Embeddings(config, name="embeddings")
         different = range(1 if config.share_layers else config.num_hidden_layers)
-        if config.pre_norm:
-            self.blocks = [ModernBlock(config, i, name=f"layer_{i}") for i in different]
-        else:
-            self.blocks = [Block(config, name=f"layer_{i}") for i in different]
+        self.blocks = [Block(config, i, name=f"layer_{i}") for i in different]
         self.last_norm = norm(config, "last_norm") if config.pre_norm else None
         self.relative = None  # what all blocks know of the distances between tokens
-        if config.pre_norm:
+        if config.rope_theta:
             self.relative = Rotations(config, name="relative")
         elif config.disentangled:
             self.relative = RelativeVectors(config, name="relative")
@@ -188,7 +160,7 @@ class SequenceClassifier(TextModel):
         if config.pooler_with_norm:
             self.pooler_norm = norm(config, "pooler_norm", dtype="float32")
         self.dropout = Dropout(config.classifier_dropout, dtype="float32")
-        self.classifier = dense(config, config.num_labels, "classifier", dtype="float32", biased=True)
+        self.classifier = dense(config, config.num_labels, "classifier", dtype="float32")
 
     def build(self, input_shape=None):
         self.encoder.build()

@@ -7,9 +7,10 @@ from tfbert.common.files import replaced_file, write_json
 from tfbert.model.auto_config import config_json, folder_of, leave_aside
 from tfbert.model.backend import load_keras
 from tfbert.model.config_files import read_config
-from tfbert.model.configs import CONFIG_NAMES, SHARES
+from tfbert.model.configs import SHARES
 from tfbert.model.folders import load_model, new_model
 from tfbert.model.keras_data import keras_data, must_be_ids, split
+from tfbert.model.model_types import CONFIG_NAMES
 from tfbert.model.weight_files import in_tensorflow, write_h5, write_safetensors
 from tfbert.model.weight_names import CLASSES, class_names
 from tfbert.model.weights import get_weights

@@ -12,7 +12,7 @@ class TextVectors(TextModel):
     """A dict: last_hidden_state, float (B, S, D), and pooler_output, float32 (B, D), where transformers has such.
 
     The latter is tanh of a linear layer over the first token, whatever the pooler of a classifier does. DistilBERT,
-    ELECTRA, DeBERTa and ModernBERT have none.
+    ELECTRA, DeBERTa and those with rotations have none.
     """
 
     def __init__(self, config, **kwargs):

@@ -11,6 +11,7 @@ from tfbert.common.inputs import must_be_regular
 from tfbert.data.sources import TOKENIZER_FILES, VOCABULARIES
 from tfbert.data.tokenizing import highest_id, tokenizer_trouble
 from tfbert.model.configs import model_config
+from tfbert.model.remote_configs import WITH_CODE
 
 LOWER_MODELS = ("uncased", "multilingual_", "chinese_")  # in names of google-research/bert's folders
 MOST_NEW = 100_000  # tokens that were added to a tokenizer
@@ -35,7 +36,10 @@ def load_tokenizer(folder, max_seq_length, config, do_lower_case=None):
         raise UserError(f"--do_lower_case is for a folder with vocab.txt alone; in {folder}, {says[0]} says it")
     with tokenizer_trouble(folder), hushed():
         if says or not vocabulary.exists() or config["model_type"] not in ("bert", "electra", "distilbert"):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            kind, of_folder = config["model_type"], None  # which transformers reads by itself
+            if kind in WITH_CODE:  # and may stumble over
+                of_folder = transformers.CONFIG_MAPPING[kind].from_dict(config)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, config=of_folder, trust_remote_code=False)
         else:
             lower = lower_cases(vocabulary, do_lower_case)
             tokenizer = transformers.BertTokenizerFast(str(vocabulary), do_lower_case=lower)

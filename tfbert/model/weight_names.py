@@ -9,10 +9,11 @@ import re
 # model_type -> the start of transformers' class names
 CLASSES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra", "mpnet": "MPNet",
            "albert": "Albert", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "deberta-v2": "DebertaV2",
-           "modernbert": "ModernBert", "data2vec-text": "Data2VecText"}  # fmt: skip
+           "modernbert": "ModernBert", "data2vec-text": "Data2VecText", "nomic_bert": "NomicBert",
+           "gte": "Gte"}  # fmt: skip
 ROBERTAS = ("roberta", "xlm-roberta", "camembert", "data2vec-text")  # the same but for their names
 
-WITHOUT_TENSORFLOW = ("modernbert", "data2vec-text")  # in transformers 4
+WITHOUT_TENSORFLOW = ("modernbert", "data2vec-text", "nomic_bert", "gte")  # in transformers 4
 HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification")  # the ends of their names
 
 
@@ -26,7 +27,7 @@ def tensorflow_path(name):
     *parts, kind = name.split(".")
     if parts[-1] == "rel_embeddings":
         return "/".join(parts) + ".weight:0"
-    if parts[-1].lower().endswith("norm"):
+    if re.search(r"norm\d?$|_ln$", parts[-1].lower()):
         kind = {"weight": "gamma", "bias": "beta"}[kind]
     elif kind == "weight":
         kind = {

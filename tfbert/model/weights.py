@@ -33,16 +33,15 @@ class Part:
         return shape[::-1] if self.is_kernel else shape
 
 
-def dense_parts(config, layer, names, inputs, outputs, biased=None):
-    """biased: whether it has a bias; None: as the config has it for most."""
+def dense_parts(config, layer, names, inputs, outputs):
     yield Part(f"{layer}.kernel", [f"{name}.weight" for name in names], (inputs, outputs), True)
-    if config.use_biases if biased is None else biased:
+    if config.has_bias(layer):
         yield Part(f"{layer}.bias", [f"{name}.bias" for name in names], (outputs,))
 
 
 def norm_parts(config, layer, name, size):
     yield Part(f"{layer}.gamma", [f"{name}.weight"], (size,))
-    if config.use_biases:
+    if config.has_bias("norm"):
         yield Part(f"{layer}.beta", [f"{name}.bias"], (size,))
 
 
@@ -65,14 +64,14 @@ def encoder_parts(config):
         yield from norm_parts(config, "encoder.relative.norm", prefix + layout.relative_norm, hidden)
     for number in range(1 if config.share_layers else config.num_hidden_layers):
         start, names, block = prefix + layout.layer.format(number), layout.block, f"encoder.blocks.{number}"
-        qkv = [start + part for part in names["qkv"]]
+        qkv, intermediate = ([start + part for part in names[several]] for several in ("qkv", "intermediate"))
         yield from dense_parts(config, f"{block}.attention.qkv", qkv, hidden, 3 * hidden)
         output = [start + names["attention_output"]]
         yield from dense_parts(config, f"{block}.attention.output_dense", output, hidden, hidden)
         if number or not config.pre_norm:
             yield from norm_parts(config, f"{block}.attention_norm", start + names["attention_norm"], hidden)
-        first = 2 * inner if config.pre_norm else inner  # half of it are gates
-        yield from dense_parts(config, f"{block}.intermediate", [start + names["intermediate"]], hidden, first)
+        first = 2 * inner if config.gate else inner
+        yield from dense_parts(config, f"{block}.intermediate", intermediate, hidden, first)
         yield from dense_parts(config, f"{block}.output_dense", [start + names["output"]], inner, hidden)
         yield from norm_parts(config, f"{block}.output_norm", start + names["output_norm"], hidden)
     if config.pre_norm:
@@ -98,7 +97,7 @@ def parts(model):
         return
     if model.pooler_norm:
         yield from norm_parts(config, "pooler_norm", layout.pooler_norm, hidden)
-    yield from dense_parts(config, "classifier", [layout.classifier], hidden, config.num_labels, biased=True)
+    yield from dense_parts(config, "classifier", [layout.classifier], hidden, config.num_labels)
 
 
 def variable_of(model, part):
@@ -123,14 +122,14 @@ def check_encoder(config, stored, new_tokens=0):
 
     new_tokens: how many of the last rows of the word embeddings they need not have. Names may lack the prefix.
     """
-    prefix = LAYOUTS[config.model_type].prefix
-    found = {name.removeprefix(prefix): shape for name, shape in stored.shapes.items()}
+    bare = LAYOUTS[config.model_type].bare
+    found = {bare(name): shape for name, shape in stored.shapes.items()}
     for part in encoder_parts(config):
         shape = part.stored_shape
         if part.variable == "encoder.embeddings.word":
             shape = (shape[0] - new_tokens, shape[1])
         for name in part.names:
-            there = found.get(name.removeprefix(prefix))
+            there = found.get(bare(name))
             if there is None:
                 raise UserError(f"{stored.path}: the encoder weight {name} is missing")
             if there != shape:
@@ -144,11 +143,10 @@ def set_weights(model, stored, new_tokens=0):
     new_tokens rows of the word embeddings, and of the bias over the vocabulary.
     """
     layout = LAYOUTS[model.config.model_type]
-    prefix = layout.prefix
-    called = {name.removeprefix(prefix): name for name in stored.shapes}
+    called = {layout.bare(name): name for name in stored.shapes}
     new = []
     for part in parts(model):
-        known = [called.get(name.removeprefix(prefix)) for name in part.names]
+        known = [called.get(layout.bare(name)) for name in part.names]
         over_vocabulary = part.variable in ("encoder.embeddings.word", "bias")
         kept, shape = new_tokens if over_vocabulary else 0, part.stored_shape
         shape = (shape[0] - kept, *shape[1:])

@@ -14,7 +14,7 @@ from tfbert.common.locks import sole_run
 from tfbert.common.settings import command_of
 from tfbert.common.timing import Stopwatch
 from tfbert.data.batches import Examples, TrainBatches
-from tfbert.data.labels import balanced_weights, shares_of_labels
+from tfbert.data.labels import balanced_weights, has_lists, shares_of_labels
 from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import keys_of, load_splits, read_parts
 from tfbert.data.tables import read_examples
@@ -157,7 +157,8 @@ def new_job(settings, argv, stack):
     with stopwatch("finding model and data"):
         data = find_dataset(task, settings)
         parts = read_parts(task, data, settings)  # what is wrong with them shows before anything else takes its time
-        check_kind(settings, parts.several, parts.pairs)
+        pairs = "text_pair" in parts.train.column_names
+        check_kind(settings, has_lists(parts.train), pairs)
         shown = settings.example_file and read_examples(settings.example_file, parts.label_names, parts.notes)
         encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path)
         config = configs.read_encoder_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
@@ -189,7 +190,7 @@ def new_job(settings, argv, stack):
             say("Hint", device.hint)
         tokenizer = load_tokenizer(encoder.folder, settings.max_seq_length, config, settings.do_lower_case)
         config = fitted_config(config, tokenizer, encoder.folder)
-        if parts.pairs:
+        if pairs:
             settings.long_texts = "cut"
 
         def text_encoder(long_texts):
@@ -200,7 +201,7 @@ def new_job(settings, argv, stack):
         job = Job(
             settings, command_of("train.py", argv), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
-            configs.classifier_config(config, splits.label_names, splits.problem_type, settings, parts.pairs),
+            configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pairs),
             Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
             Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
             test := Examples.tokenized(splits.test, of_answering, "tokenizing test", device.xla),

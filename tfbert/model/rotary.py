@@ -1,9 +1,7 @@
-"""ModernBERT's block (Warner et al. 2024, arXiv:2412.13663): what changed in encoders since BERT.
+"""Attention that tells places by rotations (Su et al. 2021, arXiv:2104.09864), and may look at near tokens only.
 
-LayerNorm comes before each part, not after it (Xiong et al. 2020, arXiv:2002.04745); positions are rotations (Su et
-al. 2021, arXiv:2104.09864); half of the inner vector gates the other (Shazeer 2020, arXiv:2002.05202); most layers
-look at near tokens only; there are no biases.
-B batch, S sequence, T = B S tokens, D hidden size, I inner size, H heads, d = D / H, W how far a local layer looks.
+Nomic's and GTE's layers see all tokens, most of ModernBERT's the near ones.
+B batch, S sequence, T = B S tokens, D hidden size, H heads, d = D / H, W how far a local layer looks.
 """
 
 import keras
@@ -11,24 +9,23 @@ import numpy as np
 from keras import ops
 
 from tfbert.model.attention import PADDING, SelfAttention
-from tfbert.model.dropout import Dropout
 from tfbert.model.fused import rotated
-from tfbert.model.layers import ACTIVATIONS, dense, norm
 
 
 class Rotations(keras.layers.Layer):
-    """The angles of each place, by global and by local layers: int (B, S) -> two pairs of cosines and sines, (S, d)."""
+    """Angles of places: int (B, S) -> cosines and sines, (S, d): a pair for all layers, or one more for local ones."""
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
-        self.thetas = config.rope_theta, config.local_rope_theta
+        self.thetas = [theta for theta in (config.rope_theta, config.local_rope_theta) if theta]
+        self.factor = config.rope_factor
         self.head_size = config.hidden_size // config.num_attention_heads
 
     def call(self, input_ids):
         place = ops.cast(ops.arange(ops.shape(input_ids)[1]), "float32")
         pairs = []
         for theta in self.thetas:
-            speed = theta ** -(np.arange(0, self.head_size, 2) / self.head_size)
+            speed = theta ** -(np.arange(0, self.head_size, 2) / self.head_size) / self.factor
             angle = place[:, None] * ops.convert_to_tensor(np.tile(speed, 2), "float32")
             pairs.append((ops.cos(angle), ops.sin(angle)))
         return pairs
@@ -51,7 +48,7 @@ class RotaryAttention(SelfAttention):
             near = in_blocks(query, self.reach), *(with_neighbours(each, self.reach) for each in (key, value))
             context = self.attended(*near, near_mask(mask, self.reach), training)
             context = out_of_blocks(context, length)
-        return self.dropout(self.joined(context), training=training)
+        return self.joined(context)
 
 
 # Texts cut into blocks of W tokens, each of which sees itself and its neighbours: time and memory grow with S, not S^2.
@@ -94,32 +91,3 @@ def band(size):
     """Of each query in a block and each key in it and its neighbours, float32 (W, 3 W): 0, or PADDING where too far."""
     distance = np.arange(3 * size) - size - np.arange(size)[:, None]
     return np.where(np.abs(distance) <= size, 0, PADDING).astype(np.float32)
-
-
-class ModernBlock(keras.layers.Layer):
-    """One encoder layer: x + attention(norm(x)), then x + feed-forward(norm(x)); the first has no first norm."""
-
-    def __init__(self, config, number, **kwargs):
-        super().__init__(**kwargs)
-        self.config = config
-        is_local = config.layer_types[number] == "sliding_attention"
-        self.attention_norm = norm(config, "attention_norm") if number else None
-        self.attention = RotaryAttention(config, config.local_attention // 2 if is_local else None, name="attention")
-        self.output_norm = norm(config, "output_norm")
-        self.intermediate = dense(config, 2 * config.intermediate_size, "intermediate")
-        self.activation = ACTIVATIONS[config.hidden_act]
-        self.dropout = Dropout(config.hidden_dropout_prob)
-        self.output_dense = dense(config, config.hidden_size, "output")
-
-    def build(self, input_shape):
-        for layer in (self.attention_norm, self.attention, self.output_norm, self.intermediate):
-            if layer:
-                layer.build(input_shape)
-        self.output_dense.build((*input_shape[:-1], self.config.intermediate_size))
-        super().build(input_shape)
-
-    def call(self, x, mask, rotations, training=False):
-        normalized = self.attention_norm(x) if self.attention_norm else x
-        x = x + self.attention(normalized, mask, rotations, training=training)
-        inner, gate = ops.split(self.intermediate(self.output_norm(x)), 2, axis=-1)
-        return x + self.output_dense(self.dropout(self.activation(inner) * gate, training=training))
