@@ -195,3 +195,21 @@ def test_lists_tuples_and_safetensors_as_in_transformers_4(tmp_path):
     inputs = {"input_ids": ids, "attention_mask": np.sign(ids), "token_type_ids": np.zeros_like(ids)}
     found = loaded.serve({name: tf.constant(value, tf.int32) for name, value in inputs.items()})
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("trouble, given", [("no network", {"local_files_only": True}), (None, {})])
+def test_a_tokenizer_waits_for_no_hub_that_cannot_be_reached(trouble, given, monkeypatch):
+    import transformers
+
+    from tfbert import AutoTokenizer
+    from tfbert.model import tensor_tokenizers
+
+    asked = []
+    folder, load = FIXTURES / "tiny_bert", transformers.AutoTokenizer.from_pretrained
+    monkeypatch.setattr(tensor_tokenizers, "hub_trouble", lambda: trouble)
+    monkeypatch.setattr(
+        transformers.AutoTokenizer, "from_pretrained", lambda name, **more: (asked.append(more), load(folder))[1]
+    )
+    AutoTokenizer.from_pretrained("someone/model")
+    AutoTokenizer.from_pretrained(str(folder))
+    assert asked == [given, {}]
