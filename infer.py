@@ -88,6 +88,9 @@ def main(argv=None):
         raise UserError("--shard is a part of --file, with --output for its own labels: give both")
     if settings.shard:
         place_of(settings.shard)
+        if os.path.exists(settings.output):
+            raise UserError(f"--output {settings.output} is there already, perhaps from another part: name another, or "
+                            "delete it")  # fmt: skip
     if settings.output and (settings.explain or settings.json):
         raise UserError("--output writes labels alone: leave --explain and --json out")
     notes, explained = [], []

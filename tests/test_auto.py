@@ -94,8 +94,33 @@ def test_labels_are_taken_by_their_numbers(capsys):
         assert load(FIXTURES / "tiny_bert", num_labels=2, **names).config.id2label == {0: "bad", 1: "good"}
     several = load(FIXTURES / "tiny_bert", problem_type="multi_label_classification")
     assert several.config.problem_type == "multi_label_classification"
-    with pytest.raises(UserError, match="num_labels is 0"):
-        load(FIXTURES / "tiny_bert", num_labels=0)
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"num_labels": 0}, "num_labels is 0"), ({"num_labels": "3"}, "num_labels is '3'"),
+    ({"id2label": {1: "bad", 2: "good"}}, "id2label must name the labels 0, 1"), ({"id2label": ["a", "b"]}, "id2label must"),
+    ({"label2id": {"bad": 0, "good": 2}}, "id2label must name"), ({"label2id": {"bad": 1, "good": 1}}, "the same number"),
+    ({"label2id": ["a", "b"]}, "label2id is a list"),
+    ({"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 1, "good": 0}}, "id2label and label2id disagree"),
+])  # fmt: skip
+def test_labels_that_would_get_other_numbers_are_refused(given, message):
+    from tfbert import TFAutoModelForSequenceClassification
+
+    with pytest.raises(UserError, match=message):
+        TFAutoModelForSequenceClassification.from_pretrained(FIXTURES / "tiny_bert", **given)
+
+
+def test_what_the_model_cannot_read_is_one_line():
+    from tfbert import TFAutoModelForSequenceClassification
+
+    load = TFAutoModelForSequenceClassification.from_pretrained
+    model = load(FIXTURES / "tiny_bert")
+    for given, message in (("a film", "a text"), (["a film", "another"], "a text"), ({}, "no input_ids"),
+                           (np.ones((1, 65), int), "65 tokens, but it reads 64: call the tokenizer with truncation")):  # fmt: skip
+        with pytest.raises(UserError, match=f"model: {message}"):
+            model(given)
+    assert model(np.ones((1, 64), int)).logits.shape == (1, 2)
+    assert load(FIXTURES / "tiny_modernbert")(np.ones((1, 65), int)).logits.shape == (1, 2)
 
 
 def test_a_model_that_is_there_in_other_formats_is_not_half_replaced(trained, capsys):
@@ -187,3 +212,21 @@ def test_lists_tuples_and_safetensors_as_in_transformers_4(tmp_path):
     inputs = {"input_ids": ids, "attention_mask": np.sign(ids), "token_type_ids": np.zeros_like(ids)}
     found = loaded.serve({name: tf.constant(value, tf.int32) for name, value in inputs.items()})
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("trouble, given", [("no network", {"local_files_only": True}), (None, {})])
+def test_a_tokenizer_waits_for_no_hub_that_cannot_be_reached(trouble, given, monkeypatch):
+    import transformers
+
+    from tfbert import AutoTokenizer
+    from tfbert.model import tensor_tokenizers
+
+    asked = []
+    folder, load = FIXTURES / "tiny_bert", transformers.AutoTokenizer.from_pretrained
+    monkeypatch.setattr(tensor_tokenizers, "hub_trouble", lambda: trouble)
+    monkeypatch.setattr(
+        transformers.AutoTokenizer, "from_pretrained", lambda name, **more: (asked.append(more), load(folder))[1]
+    )
+    AutoTokenizer.from_pretrained("someone/model")
+    AutoTokenizer.from_pretrained(str(folder))
+    assert asked == [given, {}]

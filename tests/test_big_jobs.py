@@ -185,6 +185,34 @@ def test_a_row_that_changed_meanwhile_is_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("there", [50, 150])
+@pytest.mark.parametrize("shard", [[], ["--shard", "3/3"]])
+def test_a_file_that_shrinks_or_grows_meanwhile_is_an_error(there, shard, trained, table, tmp_path, monkeypatch):
+    target, read, calls = tmp_path / "labels.csv", infer.rows_of_file, []
+
+    def changing(*arguments):
+        calls.append(1)  # the first is read when all have been counted by the second
+        rows = list(read(*arguments))
+        return iter((rows * 2)[: there if len(calls) == 1 else 100])
+
+    monkeypatch.setattr(infer, "rows_of_file", changing)
+    if shard and there > 100:
+        labelled(trained, "--file", table, "--output", target, *shard)  # the part is what it was
+        return
+    with pytest.raises(UserError, match=f"had 100 rows at the first reading, and then {there}: leave it"):
+        labelled(trained, "--file", table, "--output", target, *shard)
+    assert not target.exists()
+
+
+def test_a_part_does_not_replace_another(trained, table, tmp_path):
+    target = tmp_path / "labels.csv"
+    labelled(trained, "--file", table, "--output", target, "--shard", "1/2")
+    before = target.read_bytes()
+    with pytest.raises(UserError, match="labels.csv is there already, perhaps from another part: name another"):
+        labelled(trained, "--file", table, "--output", target, "--shard", "2/2")
+    assert target.read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_parts_joined_in_order_are_the_whole(kind, trained, table, tmp_path, asked):
     whole, parts = tmp_path / f"whole.{kind}", [tmp_path / f"part{number}.{kind}" for number in (1, 2, 3)]
@@ -243,6 +271,30 @@ def test_parquet_keeps_types_and_finds_those_of_json(trained, tmp_path, capsys):
     assert again["label"] == table["label"] and again["day"] == pyarrow.chunked_array(
         [pyarrow.array([0] * 22, "date32")]
     )
+
+
+@pytest.mark.parametrize("first, later", [(2**53 + 1, 1.5), (1.5, 2**53 + 1)])
+def test_whole_numbers_that_floats_would_round_stay_whole(first, later, trained, tmp_path):
+    from pyarrow import parquet
+
+    values = [first] * 16 + [later]  # in two chunks
+    lines = [json.dumps({"text": "a dull film", "n": value}) + "\n" for value in values]
+    (tmp_path / "rows.jsonl").write_text("".join(lines))
+    labelled(trained, "--file", tmp_path / "rows.jsonl", "--output", tmp_path / "labels.parquet")
+    assert [json.loads(value) for value in parquet.read_table(tmp_path / "labels.parquet")["n"].to_pylist()] == values
+
+
+def test_json_lines_have_no_numbers_that_json_has_not(trained, tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [{"text": "a dull film", "x": float("nan"), "of": {"y": [float("inf"), 1.5]}},
+            {"text": "très dull", "x": 1.0, "of": {"y": []}}]  # fmt: skip
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    labelled(trained, "--file", tmp_path / "rows.parquet", "--output", tmp_path / "labels.jsonl")
+    lines = (tmp_path / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in lines)
+    assert first["x"] is None and first["of"] == {"y": [None, 1.5]} and second["x"] == 1.0 and "très" in lines[1]
 
 
 def test_lines_become_parquet(trained, tmp_path):

@@ -103,6 +103,14 @@ def test_words_have_their_places_in_the_text(name, text):
     assert "".join(parts) == "".join(text.split()) or "".join(dict.fromkeys(parts)) in "".join(text.split())
 
 
+@pytest.mark.parametrize("text", ["a  dull film ", "  a dull\n\nfilm", "\u00a0a\tfilm"])
+def test_blanks_that_are_words_to_a_tokenizer_are_none_in_an_explanation(text):
+    reading = Reading(Predictor(FIXTURES / "tiny_roberta"), text)
+    words = explain(reading, reading.predictor.labels[0])
+    assert "" in [each for each, _, _ in reading.words] and [each["text"] for each in words] == text.split()
+    assert what_mattered([text], words, 9).replace("*", "").split() == text.split()
+
+
 def test_the_terminal_shows_words_with_and_without_colours(trained, capsys, monkeypatch):
     infer.main(["--model_dir", str(trained), "--explain", "the film was really dull."])
     out = capsys.readouterr().out

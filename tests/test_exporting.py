@@ -55,8 +55,9 @@ def test_every_encoder_is_exported_for_tensorflow_and_phones(name, tmp_path):
     assert set(said) == {"logits", "probabilities"}
 
 
-def test_litert_labels_as_the_model_does(trained, tmp_path):
+def test_litert_labels_as_the_model_does(trained, tmp_path, recwarn):
     exported(trained, tmp_path, "--to", "litert")
+    assert not [each for each in recwarn if "Interpreter is deprecated" in str(each.message)]
     predictor = Predictor(trained)
     for name, tolerance in (("model.tflite", 1e-4), ("model_int8.tflite", 0.1)):
         run = exporting.litert_runner(tmp_path / "litert" / name)
@@ -143,7 +144,7 @@ def test_tensorflows_operators_tokenize_as_the_tokenizer_does(lower, truncation,
             assert not ids[mask.sum() :].any()
 
 
-def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys):
+def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys, caplog):
     import tensorflow as tf
 
     exported(trained, tmp_path, "--to", "saved_model")
@@ -152,6 +153,7 @@ def test_a_saved_model_takes_plain_text(trained, tmp_path, capsys):
     wanted = [list(result["probabilities"].values()) for result in Predictor(trained)(TEXTS)]
     np.testing.assert_allclose(signature(texts=tf.constant(TEXTS))["probabilities"], wanted, atol=1e-4)
     assert "signature texts: plain text" in " ".join(words.split())
+    assert not [record for record in caplog.records if record.name == "absl"]
 
 
 def test_other_tokenizers_have_no_signature_for_text(tmp_path, capsys):
@@ -161,3 +163,16 @@ def test_other_tokenizers_have_no_signature_for_text(tmp_path, capsys):
     words = capsys.readouterr().out
     assert "no signature for plain text" in " ".join(words.split())
     assert "texts" not in tf.saved_model.load(str(tmp_path / "saved_model" / "1")).signatures
+
+
+def test_tokens_that_were_added_are_not_for_tensorflows_operators(tmp_path):
+    from tokenizers import AddedToken, Tokenizer
+
+    from tfbert.inference.string_tokens import reads_strings
+
+    path = FIXTURES / "tiny_bert" / "tokenizer.json"
+    assert reads_strings(TextEncoder(Tokenizer.from_file(str(path)), 64))
+    for added in ("lighthouse", AddedToken("[PRODUCT]", special=True)):
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.add_tokens([added])
+        assert not reads_strings(TextEncoder(tokenizer, 64))

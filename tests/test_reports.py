@@ -17,7 +17,7 @@ from tfbert.report.confusions import confused_pairs, never_predicted, shown_labe
 from tfbert.report.figures import still_learning
 from tfbert.report.first_page import some_examples
 from tfbert.report.mistakes import what_mattered
-from tfbert.report.training_report import what_for_what
+from tfbert.report.training_report import how_long_ones_are_read, what_for_what
 from tfbert.report.wording import comparison, doubts, headline
 from tfbert.training.jobs import prepare
 from tfbert.training.settings import TrainSettings
@@ -208,6 +208,23 @@ def test_own_examples_stand_in_the_report_in_place_of_test_texts(trained, tmp_pa
         read_examples(path, ["bad", "good"], [])
 
 
+@pytest.mark.parametrize("rows, message", [("", "holds no text to show"), (",good\n", "holds no text to show"),
+                                           ("a film,good\n" * 101, "line 102: a report shows 100 texts at most")])  # fmt: skip
+def test_examples_are_some(rows, message, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n" + rows)
+    with pytest.raises(UserError, match=message):
+        read_examples(path, ["good"], [])
+
+
+def test_a_long_example_is_shown_in_part():
+    text = "word " * 5000
+    words = [{"text": "word", "start": 5 * place, "end": 5 * place + 4, "score": 0.1} for place in range(5000)]
+    row = {"text": text, "label": "good", "predicted": "good", "confidence": 0.9, "words": words}
+    job = SimpleNamespace(settings=SimpleNamespace(example_file="mine.csv"), config={"tfbert": {}})
+    assert len(some_examples(SimpleNamespace(job=job, shown=[row]))[4]) < 3000
+
+
 def test_a_wrong_example_file_is_told_before_tensorflow_starts(untrained, dataset_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("tfbert.training.jobs.find_device", lambda *_: pytest.fail("TensorFlow was started"))
     path = tmp_path / "mine.csv"
@@ -242,17 +259,25 @@ def test_points_of_calibration_stand_for_as_many_decisions():
     np.testing.assert_array_equal(found[1], [0] * 5 + [1] * 5)
 
 
+def test_where_no_text_is_too_long_none_is_called_cut():
+    task, settings = SimpleNamespace(tested="test texts"), SimpleNamespace(max_seq_length=256, truncation="head+tail")
+    words = [how_long_ones_are_read({"truncated_share": share}, settings, task) for share in (0.0, 0.5)]
+    assert words[0] == "The model reads 256 tokens at a time; none of the test texts is longer."
+    assert "50% of the test texts are longer and were cut" in words[1]
+
+
 @pytest.mark.parametrize(
     "changes, missing", [({"n_test": 199}, "calibration"), ({"accuracy_by_length": [1]}, "lengths")]
 )
 def test_pictures_that_would_tell_nothing_are_left_out(changes, missing):
     metrics = {"metric": "accuracy", "confusion_matrix": MATRIX, "n_test": 200, "accuracy_by_length": [1, 2],
                "per_class": {"a": 1, "b": 2}, "roc_auc": 0.9}  # fmt: skip
-    job = SimpleNamespace(task=SimpleNamespace(tested="texts"), settings=SimpleNamespace(logging_steps=10))
+    job = SimpleNamespace(task=SimpleNamespace(tested="texts"), settings=SimpleNamespace(logging_steps=None))
 
     def of(changes):
         return captions(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])))
 
     assert list(of({})) == ["confusion_matrix", "lengths", "calibration", "loss", "accuracy", "roc"]
     assert set(of({})) - set(of(changes)) == {missing}
+    assert "None" not in str(of({}))
     assert picture(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])), missing) == []

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from conftest import FIXTURES, reviews
 
+from tfbert.common.errors import UserError
 from tfbert.model.vocabulary import load_tokenizer
 
 SPECIAL = {"xlm_roberta": {}, "camembert": {},
@@ -23,8 +24,8 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("kind", FILES)
-def test_pieces_are_those_of_sentencepiece(kind, tmp_path):
+def model_of(kind):
+    """What SentencePiece learns from some sentences, as its file has it."""
     import sentencepiece
 
     written = io.BytesIO()
@@ -33,10 +34,18 @@ def test_pieces_are_those_of_sentencepiece(kind, tmp_path):
         sentence_iterator=iter(texts), model_writer=written, vocab_size=110, character_coverage=1.0, minloglevel=2,
         **SPECIAL[kind],
     )  # fmt: skip
-    (tmp_path / FILES[kind]).write_bytes(written.getvalue())
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_pieces_are_those_of_sentencepiece(kind, tmp_path):
+    import sentencepiece
+
+    written = model_of(kind)
+    (tmp_path / FILES[kind]).write_bytes(written)
     shutil.copy(FIXTURES / f"tiny_{kind}" / "config.json", tmp_path)
     tokenizer = load_tokenizer(tmp_path, 64, json.loads((tmp_path / "config.json").read_text()))
-    theirs = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=written)
     unknown = theirs.id_to_piece(theirs.unk_id())
     for text in TEXTS:
         pieces = [theirs.id_to_piece(number) for number in theirs.encode(text)]
@@ -44,3 +53,16 @@ def test_pieces_are_those_of_sentencepiece(kind, tmp_path):
         assert found[1:-1] == pieces, text
         assert unknown not in pieces or tokenizer.unk_token == unknown
         assert [found[0], found[-1]] == [tokenizer.cls_token, tokenizer.sep_token]
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_damaged_file_is_said_to_be_damaged(kind, tmp_path, capfd):
+    written, path = model_of(kind), tmp_path / FILES[kind]
+    shutil.copy(FIXTURES / f"tiny_{kind}" / "config.json", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for damaged in (b"", written[:1000], b"version https://git-lfs.github.com/spec/v1\n", bytes(500)):
+        path.write_bytes(damaged)
+        capfd.readouterr()
+        with pytest.raises(UserError, match=f"{path.name} is damaged"):
+            load_tokenizer(tmp_path, 64, config)
+        assert capfd.readouterr().err == ""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfbert.common.errors import UserError
+from tfbert.data.columns import COLUMNS, check_columns, check_text, columns_of_texts, normalised, renamed
 from tfbert.data.duplicates import Repeats, repeats
 from tfbert.data.labels import check_labels, has_lists, names_of, numbered, shares_of_labels
 from tfbert.data.tables import read_splits, read_unsupervised
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 
-COLUMNS = ("text", "text_pair")
 SPARED = 10  # texts of a label, below which none is held out for the curves: all are needed to learn from
 
 
@@ -250,49 +250,3 @@ def keys_of(dataset):
     for batch in dataset.select_columns(columns).iter(batch_size=1000):
         for texts in zip(*(batch[name] for name in columns)):
             yield "\t".join(text or "" for text in texts)
-
-
-def check_columns(data, splits, columns, source):
-    """Raises UserError where the data lack a split, or a split a column."""
-    for split in splits:
-        if split not in data:
-            raise UserError(f"data set {source.name} has the splits {', '.join(data)}, but no {split} split")
-        for column in columns:
-            if column not in data[split].column_names:
-                known = ", ".join(data[split].column_names)
-                raise UserError(f"data set {source.name}: no column {column}; the columns are {known}")
-
-
-def check_text(dataset, names, source):
-    for column, name in zip(COLUMNS, names):
-        if getattr(dataset.features[column], "dtype", None) not in ("string", "large_string"):
-            raise UserError(f"data set {source.name}: the column {name} does not hold text")
-
-
-def columns_of_texts(task):
-    """{the task's name: ours} of the columns of texts, and of that of groups, if any."""
-    return dict(zip(task.text_columns, COLUMNS)) | ({task.group_column: "group"} if task.group_column else {})
-
-
-def renamed(dataset, names):
-    """`dataset` with the columns {old name: new name} only."""
-    dataset = dataset.select_columns(list(names))
-    return dataset.rename_columns({old: new for old, new in names.items() if old != new})
-
-
-def normalised(dataset, task, source):
-    """`dataset` with its columns named text, text_pair and label; several label columns become one, of lists."""
-    texts = columns_of_texts(task)
-    several = len(task.label_columns) > 1
-    for name in (*task.text_columns, *task.label_columns):
-        if missing := dataset.data.column(name).null_count:
-            raise UserError(
-                f"data set {source.name}: {missing} of {len(dataset)} rows have no {name}: drop or fill them"
-            )
-    if several:
-        table = np.stack([np.asarray(dataset[name], np.float32) for name in task.label_columns], axis=1)
-        dataset = renamed(dataset, texts).add_column("label", list(table))
-    else:
-        dataset = renamed(dataset, texts | {task.label_columns[0]: "label"})
-    check_text(dataset, task.text_columns, source)
-    return dataset

@@ -13,6 +13,7 @@ from tfbert.data.parquet_rows import with_names
 from tfbert.data.reading import TABLES, no_column, read_published, read_rows, text_in, value_in
 
 LEFT_OUT = 10  # one row in so many may lack its text or label
+EXAMPLES = 100  # that a report shows, at most
 
 
 class NoLabels(UserError):
@@ -157,7 +158,10 @@ def read_unsupervised(task, source, settings, notes):
 
 
 def read_examples(path, label_names, notes):
-    """What --example_file holds, [(text, label)]. Raises UserError where a label is not one of label_names."""
+    """What --example_file holds, [(text, label)].
+
+    Raises UserError where a label is not one of label_names, and where there is no text to show, or more than EXAMPLES.
+    """
     found = []
     for place, row in read_rows(path, "--example_file", ["text", "label"], "auto", notes):
         text, label = text_in(row, "text", place), str(value_in(row, "label", place)).strip()
@@ -165,6 +169,10 @@ def read_examples(path, label_names, notes):
             raise UserError(f"{place}: the label {label!r} is not one of {', '.join(label_names)[:200]}")
         if text.strip():
             found.append((text, label))
+        if len(found) > EXAMPLES:
+            raise UserError(f"{place}: a report shows {EXAMPLES} texts at most: give --example_file fewer")
+    if not found:
+        raise UserError(f"--example_file {path} holds no text to show")
     return found
 
 

@@ -86,7 +86,7 @@ class TextEncoder:
 
         path = Path(folder, "tokenizer.json")
         if not path.exists():
-            raise UserError(f"{folder} holds no tokenizer.json")
+            raise UserError(f"{folder} holds no tokenizer.json: name a folder that train.py wrote")
         must_be_regular(path)
         with tokenizer_trouble(path), hushed():
             return cls(Tokenizer.from_file(str(path)), max_seq_length, truncation, head_share, long_texts)

@@ -30,6 +30,7 @@ def labelling_job(settings, rows, label, again=None):
         count, columns = None, dict.fromkeys(named(["", ""] if label.predictor.pair else [""]), "string")
         if again is not None:
             count, columns = survey(again, settings)
+            rows = of_number(rows, count, settings.file)
         if settings.shard:
             start, end = bounds(settings.shard, count)
             rows, count = islice(rows, start, end), end - start
@@ -56,6 +57,17 @@ def survey(rows, settings):
     if typed and (texts := [name for name, kind in types.found.items() if kind is None]):
         note(f"{settings.file}: values of several kinds in {', '.join(texts)[:200]}: JSON text in {settings.output}")
     return count, types.found
+
+
+def of_number(rows, count, path):
+    """`rows`, and UserError at their end where they are not as many as at the first reading."""
+    there = 0
+    for row in rows:
+        there += 1
+        yield row
+    if there != count:
+        raise UserError(f"{path} had {count:,} rows at the first reading, and then {there:,}: leave it as it is until "
+                        "it is labelled")  # fmt: skip
 
 
 def remembered(label, journal, progress):

@@ -59,7 +59,8 @@ def answers_to(predictor, examples):
 
 def explain(reading, label):
     """The words of a Reading, a list of dicts: text; start and end in it, in characters; score, how far the word speaks
-    for the label, in log-odds, below 0 against it; and for pairs part, 0 or 1.
+    for the label, in log-odds, below 0 against it; and for pairs part, 0 or 1. Without those that are blanks alone, of
+    which byte-level tokenizers make words.
 
     A word in a part that was not cut further has its share of the part's score.
     """
@@ -68,6 +69,7 @@ def explain(reading, label):
         {"text": text, "start": start, "end": end, "score": round(float(score), 4)}
         | ({"part": part} if reading.predictor.pair else {})
         for (text, (start, end), part), score in zip(reading.words, scores)
+        if text
     ]
 
 

@@ -4,9 +4,9 @@ Each folder has, beside the model, what turns text into its inputs and its answe
 labels.txt (a name on each line), and reading.json (tokens read at most, temperature, thresholds).
 """
 
-import logging
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,10 @@ def export(kind, model_dir, folder, length=None):
         return copied(model_dir, folder, kind, config, reading, longest)
     from tfbert.model.backend import load_keras
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of gradients, which nobody asks an exported model for
     load_keras()
+    import absl.logging
+
+    absl.logging.set_verbosity("error")  # it warns of gradients, which nobody asks an exported model for
     from tfbert.model.folders import load_trained
 
     model = load_trained(model_dir)
@@ -56,7 +58,8 @@ def export(kind, model_dir, folder, length=None):
         ]
         if encoder:
             return [*lines, f"signature texts: plain text, {checked_texts(encoder, model, signatures['texts'])}"]
-        return [*lines, "no signature for plain text: that is for single texts and BERT's own kind of tokenizer"]
+        return [*lines, "no signature for plain text: that is for single texts and BERT's own kind of tokenizer, "
+                "without tokens that were added to it"]  # fmt: skip
     length = length or longest
     describe(model_dir, folder, config, reading, length)
     return write_litert(model, Path(folder), reading, length)
@@ -223,4 +226,5 @@ def litert_runner(path):
         import tensorflow as tf
 
         Interpreter = tf.lite.Interpreter
-    return Interpreter(str(path)).get_signature_runner()
+    with warnings.catch_warnings(action="ignore"):  # that it will move to the package above
+        return Interpreter(str(path)).get_signature_runner()

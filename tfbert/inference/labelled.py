@@ -2,11 +2,11 @@
 
 import contextlib
 import csv
-import json
 from pathlib import Path
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import replaced_file
+from tfbert.common.text import json_text
 from tfbert.inference.parquet_file import parquet_writer
 
 SIGNS = {".csv": ",", ".tsv": "\t"}
@@ -47,7 +47,7 @@ def writer_of(path, columns, ours):
             writer.writeheader()
             yield writer.writerow
         else:
-            yield lambda row: file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            yield lambda row: file.write(json_text(row) + "\n")
 
 
 def named(texts):

@@ -1,11 +1,12 @@
 """A Parquet file of rows, whose columns have the types of their values."""
 
 import contextlib
-import json
 
 from tfbert.common.errors import UserError, one_line
+from tfbert.common.text import json_text
 
 ROWS, GROUP = 1024, 1 << 23  # rows that become columns at a time; bytes of these in a row group, about
+EXACT = 1 << 53  # the last of the whole numbers that float64 has all of
 UNFIT = (ValueError, TypeError, OverflowError, NotImplementedError)  # what pyarrow raises of values; Arrow's are such
 
 
@@ -18,12 +19,19 @@ class ColumnTypes:
 
     def __init__(self, known=()):
         self.known, self.found = dict(known), {}
+        self.large = set()  # columns with whole numbers that float64 would round
 
     def see(self, rows):
         """rows: a list of {column: value}."""
+        from pyarrow import types
+
         for name in dict.fromkeys(name for row in rows for name in row):
-            seen = type_of([row.get(name) for row in rows], self.known.get(name))
-            self.found[name] = joined(self.found[name], seen) if name in self.found else seen
+            values = [row.get(name) for row in rows]
+            seen = type_of(values, self.known.get(name))
+            if seen and types.is_integer(seen) and any(abs(value or 0) > EXACT for value in values):
+                self.large.add(name)
+            both = joined(self.found[name], seen) if name in self.found else seen
+            self.found[name] = None if both and types.is_floating(both) and name in self.large else both
 
 
 def type_of(values, known=None):
@@ -76,11 +84,12 @@ def parquet_writer(path, types):
     def column(name, kind):
         values = [row.get(name) for row in rows]
         if name in texts:
-            values = [None if value is None else json.dumps(value, default=str) for value in values]
+            values = [None if value is None else json_text(value, ascii_only=True) for value in values]
         try:
             return pyarrow.array(values, kind)
         except UNFIT as error:
-            raise UserError(f"{path.name}: the column {name} cannot be written: {one_line(error)}") from error
+            raise UserError(f"the column {name} cannot be written: {one_line(error)}; --output may end in .jsonl or "
+                            ".csv, which have no types") from error  # fmt: skip
 
     def take_in():
         if rows:

@@ -15,13 +15,17 @@ CODES = 0x110000
 HALVES = range(0xD800, 0xE000)  # of pairs in UTF-16: in no text
 JOINED, BLANK, ALONE = 0, 1, 2  # a code point belongs to a word, stands between words, is a word
 AT_ONCE = 10_000
+SPECIAL = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>", "<s>", "</s>", "<mask>"}
 
 
 def reads_strings(encoder):
-    """Whether StringTokenizer can do what a TextEncoder does: BERT's own kind of tokenizer only."""
+    """Whether StringTokenizer can do what a TextEncoder does: BERT's own kind of tokenizer only, without tokens that
+    were added to it, as it finds none of these in a text.
+    """
     state = json.loads(encoder.tokenizer.to_str())
     kinds = [(state[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
-    return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
+    added = {token["content"] for token in state["added_tokens"]}
+    return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"] and added <= SPECIAL
 
 
 class StringTokenizer(tf.Module):

@@ -7,6 +7,7 @@ share stands in pretrained.py, the tokenizers in tensor_tokenizers.py, AutoConfi
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from transformers.utils import ModelOutput
 
@@ -19,6 +20,7 @@ from tfbert.model.pretrained import PretrainedModel, keras, ops
 from tfbert.model.text_vectors import TextVectors
 from tfbert.model.weight_names import class_names
 
+FROM = "from_pretrained"
 NO_GAP = -100  # the label of a token that is not to be guessed
 
 
@@ -84,6 +86,21 @@ class TFAutoModelForMaskedLM(PretrainedModel):
         return ops.reshape(self.own_loss()(labels, found), (1,))
 
 
+def named_labels(id2label, label2id):
+    """The labels of a new head by their numbers, a list. Raises UserError where the two disagree, or skip a number."""
+    names = labels_of(id2label, {}, FROM) if id2label else {}
+    if label2id:
+        if not isinstance(label2id, dict):
+            raise UserError(f"{FROM}: label2id is a {type(label2id).__name__}, not a dict of numbers by label")
+        numbers = {number: label for label, number in label2id.items()}
+        if len(numbers) < len(label2id):
+            raise UserError(f"{FROM}: label2id gives two labels the same number")
+        if names and names != labels_of(numbers, {}, FROM):
+            raise UserError(f"{FROM}: id2label and label2id disagree: give one of them")
+        names = labels_of(numbers, {}, FROM)
+    return list(names.values())
+
+
 class TFAutoModelForSequenceClassification(PretrainedModel):
     """A classifier. num_labels or id2label: a new head where the folder's is another.
 
@@ -98,13 +115,11 @@ class TFAutoModelForSequenceClassification(PretrainedModel):
         num_labels, id2label, label2id, problem_type = (arguments.pop(name, None) for name in cls.own_arguments)
         known = list(labels_of(of_folder.get("id2label"), of_folder, "config.json").values())
         labels = list(labels_of(config.get("id2label"), config, "config").values())
-        if label2id and not id2label:
-            id2label = {number: label for label, number in label2id.items()}
-        if id2label:
-            labels = [id2label[number] for number in sorted(id2label, key=int)]
+        if id2label or label2id:
+            labels = named_labels(id2label, label2id)
         elif num_labels is not None and num_labels != len(labels):
-            if num_labels < 1:
-                raise UserError(f"num_labels is {num_labels}: a classifier has at least one")
+            if not isinstance(num_labels, Integral) or num_labels < 1:
+                raise UserError(f"num_labels is {num_labels!r}: a classifier has a whole number of them, 1 at least")
             labels = [f"LABEL_{number}" for number in range(num_labels)]
         own_type = config.get("problem_type") or SINGLE_LABEL
         if labels != known or problem_type not in (None, own_type):

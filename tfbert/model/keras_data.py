@@ -58,6 +58,14 @@ def pair(where, element, with_labels):
     return (inputs, labels, *element[2:]) if with_labels else inputs
 
 
+def must_be_ids(ids):
+    """Raises UserError where there are none, or texts."""
+    first = ids[0] if isinstance(ids, (list, tuple)) and ids else ids
+    if ids is None or isinstance(first, str):
+        what = "no input_ids" if ids is None else "a text"
+        raise UserError(f"model: {what}: give what the tokenizer returns")
+
+
 def must_have_labels(where, labels, with_labels):
     if labels is None and with_labels:
         raise UserError(f"{where}: no labels: give them as y, or as labels beside input_ids")

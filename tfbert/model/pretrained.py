@@ -9,7 +9,7 @@ from tfbert.model.backend import load_keras
 from tfbert.model.config_files import read_config
 from tfbert.model.configs import SHARES
 from tfbert.model.folders import load_model, new_model
-from tfbert.model.keras_data import keras_data, split
+from tfbert.model.keras_data import keras_data, must_be_ids, split
 from tfbert.model.model_types import CONFIG_NAMES
 from tfbert.model.weight_files import in_tensorflow, write_h5, write_safetensors
 from tfbert.model.weight_names import CLASSES, class_names
@@ -118,7 +118,9 @@ class PretrainedModel:
         leave_aside("model", arguments)
         inputs, labels = split("model", input_ids, labels)
         inputs = {"attention_mask": attention_mask, "token_type_ids": token_type_ids} | inputs
+        must_be_ids(inputs.get("input_ids"))
         inputs = {name: ops.convert_to_tensor(value, "int32") for name, value in inputs.items() if value is not None}
+        self.must_fit(inputs["input_ids"])
         if all_states:
             states, mask = self.keras_model.states(inputs, training)
             found = self.keras_model.answer(states[-1], mask, training)
@@ -160,6 +162,13 @@ class PretrainedModel:
         """What a call returns, of all texts, as NumPy arrays; labels in x are left aside."""
         x, _ = keras_data("predict", x, with_labels=False)
         return self.outputs(self.keras_model.predict(x, *others, **arguments))
+
+    def must_fit(self, ids):
+        """Raises UserError where ids are more than there are places; rotations go on beyond those of config.json."""
+        length, longest = ids.shape[-1], self.config.max_length
+        if length and length > longest and not self.config.rope_theta:
+            raise UserError(f"model: {length:,} tokens, but it reads {longest:,}: call the tokenizer with "
+                            f"truncation=True, max_length={longest}")  # fmt: skip
 
     def must_be_compiled(self, where):
         if not self.keras_model.compiled:

@@ -1,10 +1,12 @@
 """transformers' tokenizers with return_tensors="tf", and with the calls that transformers 5 dropped."""
 
+import os
 from functools import cache
 
 import numpy as np
 import transformers
 
+from tfbert.data.hub import hub_trouble
 from tfbert.model.backend import load_keras
 
 load_keras()
@@ -16,6 +18,9 @@ class AutoTokenizer:
 
     @staticmethod
     def from_pretrained(name_or_path, **arguments):
+        """From a folder or a Hub id; where the Hub cannot be reached, from its cache, without a minute of tries."""
+        if not os.path.isdir(name_or_path) and hub_trouble():
+            arguments["local_files_only"] = True
         return with_tensorflow(transformers.AutoTokenizer.from_pretrained(name_or_path, **arguments))
 
 

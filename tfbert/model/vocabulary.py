@@ -29,6 +29,7 @@ def load_tokenizer(folder, max_seq_length, config, do_lower_case=None):
         raise UserError(f"{folder} holds no tokenizer: neither tokenizer.json nor vocab.txt")
     for name in TOKENIZER_FILES:
         must_be_regular(Path(folder, name))
+    must_be_whole(folder)
     vocabulary = Path(folder, "vocab.txt")
     says = [name for name in ("tokenizer.json", "tokenizer_config.json") if Path(folder, name).exists()]
     if do_lower_case and (says or not vocabulary.exists()):
@@ -46,6 +47,25 @@ def load_tokenizer(folder, max_seq_length, config, do_lower_case=None):
         tokenizer.init_kwargs.pop(leftover, None)
     tokenizer.model_max_length = max_seq_length
     return tokenizer
+
+
+def must_be_whole(folder):
+    """Raises UserError for SentencePiece's file where it is damaged; transformers asks for tiktoken then, and of an
+    empty one makes a tokenizer that knows no word.
+    """
+    for path in (Path(folder, name) for name in VOCABULARIES if name.endswith(".model")):
+        if not path.exists() or Path(folder, "tokenizer.json").exists():
+            continue
+        from sentencepiece import SentencePieceProcessor
+
+        content = path.read_bytes()
+        try:
+            with hushed():
+                known = content and SentencePieceProcessor(model_proto=content).get_piece_size()
+        except RuntimeError:
+            known = 0
+        if not known:
+            raise UserError(f"{path} is damaged, or no file of SentencePiece's: take it from its source again")
 
 
 def lower_cases(vocabulary, flag):

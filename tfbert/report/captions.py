@@ -34,9 +34,10 @@ def captions(record):
             "out of ten; below it the model is too sure of itself.",
         )
     if record.run.history:
-        batches = job.settings.logging_steps
-        how = (f"Pale: the mean of {batches} training batches a point; dark: the same, smoothed. Dots: texts held out "
-               "of training.")  # fmt: skip
+        how = (
+            "Pale: the mean of the training batches since the point before; dark: the same, smoothed. Dots: texts held "
+            "out of training."
+        )
         found["loss"] = (
             "Loss while it learns",
             f"{how} Lower is better; dots that rise again say that it learns by heart.",

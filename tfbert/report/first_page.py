@@ -9,6 +9,7 @@ from tfbert.report.mistakes import surest_right, what_mattered, worst_mistakes
 from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average, unbalanced
 
 EXAMPLES = 3  # right, and as many wrong
+SHOWN = 200  # words of a text of --example_file, at most
 MANY_TEXTS = 5000  # of one's own, from which on more of them matter less than other things
 
 
@@ -97,7 +98,7 @@ def shown_examples(record):
     right = sum(row["predicted"] == row["label"] for row in record.shown)
     rows = [
         ["right" if row["predicted"] == row["label"] else "**wrong**", row["predicted"], f"{row['confidence']:.1%}",
-         what_mattered([row["text"]], row["words"], len(row["words"]))]
+         what_mattered([row["text"]], row["words"], SHOWN)]
         for row in record.shown
     ]  # fmt: skip
     name = Path(record.job.settings.example_file).name

@@ -96,7 +96,7 @@ def what_mattered(texts, words, count):
         shown += f"**{cell}**" if word in bold and word["score"] > FAINT * weights.max() else cell
         place = word["end"]
     shown = shown.replace("****", "")  # between bold words that touch
-    return "... " * (kept[0]["start"] > 0) + shown + " ..." * (place < len(text.rstrip()))
+    return "... " * bool(text[: kept[0]["start"]].strip()) + shown + " ..." * (place < len(text.rstrip()))
 
 
 def can_be_bold(word):

@@ -179,6 +179,8 @@ def by_length(record):
 def how_long_ones_are_read(metrics, settings, task):
     """A paragraph; with windows, what they give and cost."""
     longest, share = settings.max_seq_length, f"{metrics['truncated_share']:.0%} of the {task.tested} are longer"
+    if not metrics["truncated_share"]:
+        return f"The model reads {longest} tokens at a time; none of the {task.tested} is longer."
     if "windows" not in metrics:
         return (
             f"The model reads at most {longest} tokens ({settings.truncation}). {share} and were cut; the lengths "
