@@ -10,15 +10,15 @@ results/expected.json and .md.
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from common import HERE, RESULTS, save
+from common import RESULTS, save
+from own_data import flags_of, folders_of, quietly
 
-MINUTES = {"trec": "1", "sst5": "3"}
+MINUTES = {"trec": 1, "sst5": 3}
 OF_EXPECTED = ("training and validation", "calibrating", "evaluating")
 
 
@@ -27,45 +27,31 @@ def main():
     parser.add_argument("--sets", required=True, help="a folder of folders")
     parser.add_argument("--only", nargs="+", help="names of sets")
     arguments = parser.parse_args()
-    reviews = ["--max_train_samples", "1000", "--max_eval_samples", "500"]
-    jobs = [("imdb", reviews)]
-    for folder in sorted(path.parent for path in Path(arguments.sets).glob("*/train.csv")):
-        if folder.name in (arguments.only or folder.name):
-            jobs.append((folder.name, files := files_of(folder)))
-            if folder.name in MINUTES:
-                jobs.append((folder.name, [*files, "--minutes", MINUTES[folder.name]]))
+    jobs = [("imdb", [], ["--max_train_samples", 1000, "--max_eval_samples", 500])]
+    for folder in folders_of(arguments.sets, arguments.only):
+        files = flags_of(folder / "train.csv", folder / "test.csv")
+        jobs.append((folder.name, files, []))
+        if folder.name in MINUTES:
+            jobs.append((folder.name, files, ["--minutes", MINUTES[folder.name]]))
     rows = []
-    for name, flags in jobs:
-        rows.append(measured(name, flags))
-        print(rows[-1], flush=True)
+    for name, files, flags in jobs:
+        rows.append({"set": name, "flags": " ".join(map(str, flags))} | measured([*files, *flags]))
+        rows[-1]["minutes"] = MINUTES[name] if "--minutes" in flags else None
         save(RESULTS / "expected", table(rows), rows)
 
 
-def files_of(folder):
-    return ["--train_file", str(folder / "train.csv"), "--test_file", str(folder / "test.csv"),
-            "--text_column", "text", "--label_column", "label"]  # fmt: skip
-
-
-def measured(name, flags):
-    """Runs train.py: seconds that it said and that it took."""
+def measured(flags):
+    """Runs train.py: seconds that it said and that it took, a dict."""
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()
-        command = [sys.executable, "train.py", *flags, "--output_dir", f"{work}/output"]
-        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)
+        printed = quietly([sys.executable, "train.py", *flags, "--output_dir", f"{work}/output"])
         whole = time.perf_counter() - began
-        if done.returncode:
-            sys.exit(done.stdout[-2000:] + done.stderr[-3000:])
         durations = json.loads(Path(work, "output", "metrics.json").read_text())["durations"]
-    said = re.search(r"^Expected  about ([\d,]+) (min|s)", done.stdout, re.MULTILINE)
-    shown = [flag for flag in flags if not flag.endswith(".csv")]
-    own = {"--train_file", "--test_file", "--text_column", "text", "--label_column", "label"}
+    said = re.search(r"^Expected  about ([\d,]+) (min|s)", printed, re.MULTILINE)
     return {
-        "set": name,
-        "flags": " ".join(flag for flag in shown if flag not in own),
         "expected": int(said[1].replace(",", "")) * (60 if said[2] == "min" else 1),
         "taken": round(sum(durations.get(each, 0) for each in OF_EXPECTED)),
         "whole": round(whole),
-        "minutes": float(flags[flags.index("--minutes") + 1]) if "--minutes" in flags else None,
     }
 
 

@@ -52,8 +52,7 @@ def main():
     parser.add_argument("--untimed", action="store_true", help="other work runs beside: leave the seconds out")
     parser.add_argument("--environments", default=".benchmarks", help="a folder for the contestants' environments")
     arguments = parser.parse_args()
-    folders = sorted(path.parent for path in Path(arguments.sets).glob("*/train.csv"))
-    folders = [folder for folder in folders if folder.name in (arguments.only or folder.name)]
+    folders = folders_of(arguments.sets, arguments.only)
     done = {key(row) for row in rows()}
     for contestant in arguments.contestants:
         for seed in arguments.seeds[: 1 if contestant in ONE_SEED else None]:
@@ -68,6 +67,12 @@ def main():
                 )
                 append(ROWS, row | ({"seconds": None} if arguments.untimed else {}))
     write_text(RESULTS / "own_data.md", table())
+
+
+def folders_of(sets, only=None):
+    """The folders in `sets` that hold a set, those with the names `only` if there are any: paths, in order."""
+    folders = sorted(path.parent for path in Path(sets).glob("*/train.csv"))
+    return [folder for folder in folders if folder.name in (only or folder.name)]
 
 
 def rows():
@@ -105,19 +110,35 @@ def measured(contestant, folder, seed, environments):
 
 def measured_ours(train, test, seed, flags):
     """As measured, of train.py with these flags."""
-    own = ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()
-        quietly([sys.executable, "train.py", *own, *flags, "--seed", seed, "--output_dir", f"{work}/output"])
+        quietly(
+            [
+                sys.executable,
+                "train.py",
+                *flags_of(train, test),
+                *flags,
+                "--seed",
+                seed,
+                "--output_dir",
+                f"{work}/output",
+            ]
+        )
         seconds = time.perf_counter() - began
         return scores(*stated(f"{work}/output", test, f"{work}/answers.jsonl"), train, test, seconds)
 
 
+def flags_of(train, test):
+    """What train.py is told of a set, whichever way it learns."""
+    return ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
+
+
 def quietly(command):
-    """Runs a program; what it printed is shown where it fails."""
+    """Runs a program and returns what it printed, which is shown where it fails."""
     done = subprocess.run([*map(str, command)], cwd=HERE.parent, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stdout[-2000:] + done.stderr[-3000:])
+    return done.stdout
 
 
 def stated(model, test, place):

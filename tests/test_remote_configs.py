@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from tfbert.common.errors import UserError
 from tfbert.model.configs import model_config, read_config
 from tfbert.model.folders import load_classifier
+from tfbert.model.remote_configs import own_names
 from tfbert.model.rotary import Rotations
 from tfbert.model.vocabulary import load_tokenizer
 
@@ -70,8 +71,6 @@ def test_rotations_of_the_type_ntk_are_as_slow_as_in_their_code():
 
 
 def read_named(config):
-    from tfbert.model.remote_configs import own_names
-
     return own_names(config, "config.json")
 
 

@@ -64,8 +64,8 @@ class TFAutoModel(PretrainedModel):
     def own_config(cls, config, of_folder, arguments):
         return encoder_config(config)
 
-    def outputs(self, found, **more):
-        return Vectors(**found, hidden_states=more.get("hidden_states"))
+    def outputs(self, found, loss=None, hidden_states=None):
+        return Vectors(**found, hidden_states=hidden_states)
 
 
 class TFAutoModelForMaskedLM(PretrainedModel):
@@ -95,9 +95,10 @@ def named_labels(id2label, label2id):
         numbers = {number: label for label, number in label2id.items()}
         if len(numbers) < len(label2id):
             raise UserError(f"{FROM}: label2id gives two labels the same number")
-        if names and names != labels_of(numbers, {}, FROM):
+        by_number = labels_of(numbers, {}, FROM)
+        if names not in ({}, by_number):
             raise UserError(f"{FROM}: id2label and label2id disagree: give one of them")
-        names = labels_of(numbers, {}, FROM)
+        names = by_number
     return list(names.values())
 
 

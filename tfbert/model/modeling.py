@@ -106,10 +106,11 @@ class Encoder(keras.layers.Layer):
         yield x
         tokens = ops.reshape(x, (-1, self.config.hidden_size))
         relative = self.relative(input_ids) if self.relative else None
-        for number in range(1, self.config.num_hidden_layers + 1):
-            block = self.blocks[(number - 1) % len(self.blocks)]
+        layers = self.config.num_hidden_layers
+        for number in range(layers):
+            block = self.blocks[number % len(self.blocks)]
             tokens = block(tokens, mask, relative, training=training)
-            if self.last_norm and number == self.config.num_hidden_layers:
+            if self.last_norm and number == layers - 1:
                 tokens = self.last_norm(tokens)
             yield ops.reshape(tokens, ops.shape(x))
 
@@ -156,9 +157,9 @@ class TextModel(keras.Model):
         return self.encoder(*inputs, training=training), inputs[1]
 
     def states(self, inputs, training=False):
-        """As read, but a list of what each layer of the encoder gives, that of the embeddings first."""
+        """As read, but a tuple of what each layer of the encoder gives, that of the embeddings first."""
         inputs = self.with_mask(inputs)
-        return list(self.encoder.states(*inputs, training=training)), inputs[1]
+        return tuple(self.encoder.states(*inputs, training=training)), inputs[1]
 
     def with_mask(self, inputs):
         """What the encoder takes, a tuple."""

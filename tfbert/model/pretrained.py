@@ -57,9 +57,9 @@ class PretrainedModel:
         folder = folder_of(name_or_path, arguments)
         of_folder = cls.checked(read_config(folder), folder)
         config = dict(of_folder) if config is None else cls.checked(config_json(config), "config")
-        shares = {*SHARES, *(CONFIG_NAMES.get(config["model_type"], {}).get(name, name) for name in SHARES)}
-        shares.add("output_hidden_states")
-        config |= {name: arguments.pop(name) for name in shares & arguments.keys()}
+        own_names = {CONFIG_NAMES.get(config["model_type"], {}).get(name, name) for name in SHARES}
+        of_config = {*SHARES, *own_names, "output_hidden_states"} & arguments.keys()
+        config |= {name: arguments.pop(name) for name in of_config}
         config = cls.own_config(config, of_folder, arguments)
         leave_aside("from_pretrained", arguments, ("config", *cls.own_arguments))
         model, line = load_model(cls.keras_class, folder, config, "float32")
@@ -100,9 +100,9 @@ class PretrainedModel:
         """The loss of a call, in the shape that transformers 4 gives it; found: what the Keras model gives."""
         raise UserError(f"{type(self).__name__} takes no labels: it has no loss")
 
-    def outputs(self, found, **more):
-        """What the Keras model gives, as output_class. more: loss and hidden_states."""
-        return self.output_class(logits=found, **more)
+    def outputs(self, found, loss=None, hidden_states=None):
+        """What the Keras model gives, as output_class."""
+        return self.output_class(loss=loss, logits=found, hidden_states=hidden_states)
 
     def __call__(
         self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None, training=False, **arguments
@@ -125,9 +125,9 @@ class PretrainedModel:
             states, mask = self.keras_model.states(inputs, training)
             found = self.keras_model.answer(states[-1], mask, training)
         else:
-            found = self.keras_model(inputs, training=training)
+            states, found = None, self.keras_model(inputs, training=training)
         loss = None if labels is None else self.loss_of(ops.convert_to_tensor(labels), found)
-        output = self.outputs(found, loss=loss, hidden_states=tuple(states) if all_states else None)
+        output = self.outputs(found, loss, states)
         return output.to_tuple() if as_tuple else output
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **arguments):
