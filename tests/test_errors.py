@@ -1,4 +1,5 @@
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from tfbert.common.errors import UserError, run
+from tfbert.common.errors import PACKAGES, UserError, not_installed, run
 
 
 def fail(*errors):
@@ -34,6 +35,7 @@ def fail(*errors):
             2,
             "error: [Errno 28] No space left on device: free or change the place where it writes, then run again\n",
         ),
+        ([ModuleNotFoundError(name="tensorflow")], 2, f"error: {not_installed('tensorflow')}\n"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(errors, code, message, capsys):
@@ -42,8 +44,21 @@ def test_what_a_user_can_mend_is_one_line(errors, code, message, capsys):
 
 
 def test_an_unexpected_error_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        run(lambda: 1 / 0)
+    for error in (ZeroDivisionError(), ModuleNotFoundError(name="tfbert.gone")):
+        with pytest.raises(type(error)):
+            run(fail(error))
+
+
+def test_a_python_without_the_packages_says_what_to_do():
+    script = [sys.executable, "-S", "train.py"]  # -S: as outside of the environment
+    process = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
+    assert process.stderr.rstrip().endswith(not_installed("numpy"))
+
+
+def test_the_packages_that_are_asked_for_are_those_of_the_requirements():
+    wanted = re.findall(r"^[\w-]+", (ROOT / "requirements.txt").read_text(), re.M)
+    imported_as = {"scikit-learn": "sklearn", "PyYAML": "yaml"}
+    assert {imported_as.get(name, name) for name in wanted} == PACKAGES
 
 
 def test_success_is_zero():

@@ -3,14 +3,19 @@
 Public names are those below; they are imported when first asked for, so that labelling text needs no TensorFlow.
 """
 
-import importlib
+import importlib.util
 import os
 
+from tfbert.common.errors import not_installed
 from tfbert.model.weight_names import HEADS, class_names
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log lines from C++
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports home otherwise
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # PyTorch is not needed here
+
+for name in ("numpy", "tokenizers"):  # what all scripts import first
+    if not importlib.util.find_spec(name):
+        raise ModuleNotFoundError(not_installed(name), name=name)
 
 __version__ = "0.1.0"
 

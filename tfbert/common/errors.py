@@ -12,6 +12,17 @@ class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
 
 
+PACKAGES = {"tensorflow", "keras", "transformers", "tokenizers", "datasets", "huggingface_hub", "safetensors", "h5py",
+            "sentencepiece", "onnx", "onnxruntime", "sklearn", "matplotlib", "seaborn", "numpy", "yaml"}  # fmt: skip
+
+
+def not_installed(package):
+    return (
+        f"{package} is not installed in this Python ({sys.executable}): activate the environment that has it "
+        "(source .venv/bin/activate), or pip install -r requirements.txt"
+    )
+
+
 class SilentServer(TimeoutError):
     """A server that no longer answers. Threads still wait for it, and would hold the process at its end."""
 
@@ -73,6 +84,10 @@ def run(main):
     except BrokenPipeError:  # the reader went away, as `head` does
         silence(sys.stdout)
         return 141
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGES:
+            raise
+        message = not_installed(error.name)
     except Exception as error:
         message = disk_trouble(error)
         if message is None:

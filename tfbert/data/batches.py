@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import math
+import sys
 from itertools import islice
 
 import numpy as np
@@ -45,9 +46,9 @@ class Examples:
     @classmethod
     def tokenized(cls, dataset, encoder, description, compiled=False):
         """Tokenizes a `datasets.Dataset` of splits.Splits, or finds that done in the cache of `datasets`."""
-        from datasets import Features, List, Value, enable_progress_bars
+        from datasets import Features, List, Value
 
-        enable_progress_bars()
+        show_bars_on_a_terminal()
         pairs = "text_pair" in dataset.column_names
         features = {name: Value("int32") for name in ("owner", "full_length", "start")}
         if not (pairs and encoder.has_types):
@@ -75,9 +76,9 @@ class Examples:
     @classmethod
     def chunked(cls, dataset, encoder, description, compiled=False):
         """Tokenizes a `datasets.Dataset` with the column text into pieces, which have no labels."""
-        from datasets import Features, List, Value, enable_progress_bars
+        from datasets import Features, List, Value
 
-        enable_progress_bars()
+        show_bars_on_a_terminal()
         mapped = dataset.map(
             lambda batch: {"input_ids": encoder.chunks(batch["text"])},
             batched=True,
@@ -137,6 +138,13 @@ class Examples:
         """The model's inputs for these rows, as `pad` gives them."""
         length = padded_length(self.lengths[rows].max(), max_seq_length, self.longest)
         return pad([self.ids(row) for row in rows], length, None if self.starts is None else self.starts[rows])
+
+
+def show_bars_on_a_terminal():
+    """`datasets` shows its progress on a terminal; in a log each picture of it would stay, one after the other."""
+    from datasets import disable_progress_bars, enable_progress_bars
+
+    (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
 
 
 def firsts_of(parts):
