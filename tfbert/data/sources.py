@@ -33,8 +33,8 @@ class Source:
     is_local: bool = False
 
 
-def find_encoder(name=None):
-    """The Source of an encoder: `name` (a folder or Hub id), or google-bert/bert-base-uncased or its stand-in.
+def find_encoder(name=None, default="google-bert/bert-base-uncased"):
+    """The Source of an encoder: `name` (a folder or Hub id), or else `default` (a Hub id) or its stand-in.
 
     Raises UserError where it cannot be had.
     """
@@ -45,7 +45,7 @@ def find_encoder(name=None):
             folder = snapshot(repo, ["model*.safetensors", "tf_model*.h5", "tf_model.h5.index.json"], **kwargs)
         return folder
 
-    return find("--model_name_or_path", name, "google-bert/bert-base-uncased", from_hub, ENCODER_MIRROR)
+    return find("--model_name_or_path", name, default, from_hub, ENCODER_MIRROR)
 
 
 def find_dataset(task, settings):

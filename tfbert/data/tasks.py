@@ -17,6 +17,7 @@ class Task:
     name: str
     title: str
     unit: str = "texts"  # what the texts are
+    encoder: str = "google-bert/bert-base-uncased"  # on the Hub, where the user names none
     dataset_name: str | None = None  # on the Hub
     subset: str = ""  # the folder of that data set
     revision: str | None = None  # the branch of that data set
@@ -56,6 +57,7 @@ class Task:
         return f"{'development' if self.test_split == 'validation' else 'test'} {self.unit}"
 
 
+OWN_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"  # what own data are learnt by without flags was measured with it
 SENTIMENT = {"neg": "negative", "pos": "positive"}
 EMOTIONS = ("anger", "anticipation", "disgust", "fear", "joy", "love", "optimism", "pessimism", "sadness", "surprise",
             "trust")  # fmt: skip
@@ -191,6 +193,7 @@ def chosen_task(settings):
     return Task(
         name="own",
         title=f"the texts of {Path(settings.train_file or settings.dataset_name).name}",
+        encoder=OWN_ENCODER,
         dataset_name=settings.dataset_name,
         text_columns=(settings.text_column or "text", *pair),
         label_columns=labels,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tfbert.common.timing import clock
+from tfbert.model.configs import model_config
 from tfbert.report.markdown import table
 from tfbert.report.metrics import METRICS
 from tfbert.report.mistakes import surest_right, what_mattered, worst_mistakes
@@ -112,13 +113,19 @@ def what_to_try(record):
     metrics, job = record.metrics, record.job
     settings, tips = job.settings, []
     if job.suspects:
-        tips.append(f"{len(job.suspects):,} rows are probably mislabelled (listed below, all in `suspects.csv`): read "
-                    "them, and mend those that are wrong")  # fmt: skip
+        where = (
+            "listed below, all in `suspects.csv`" if settings.excerpt_words else "without `--excerpt_words 0`, listed"
+        )
+        tips.append(f"{len(job.suspects):,} rows are probably mislabelled ({where}): read them, and mend those that "
+                    "are wrong")  # fmt: skip
     if settings.seeds == 1 and settings.method == "finetune":
         tips.append("`--seeds 3 --average_seeds` averages three runs, for three times the time: 0.3 points on IMDb")
     if settings.model_name_or_path is None and not settings.from_scratch:
-        tips.append("a larger encoder, `--model_name_or_path sentence-transformers/all-mpnet-base-v2`, at five times "
-                    "the time; for texts that are not English, one that knows their language")  # fmt: skip
+        is_small = model_config(job.config).hidden_size < 768
+        which = "a larger encoder" if is_small else "an encoder that was trained to compare texts"
+        tips.append(f"{which}, `--model_name_or_path sentence-transformers/all-mpnet-base-v2`"
+                    f"{', for about eight times the work' * is_small}; for texts that are not English, one that knows "
+                    "their language")  # fmt: skip
     if job.task.is_own and metrics["n_train"] < MANY_TEXTS:
         tips.append("more labelled texts, first of the labels that it confuses; or `--teacher` with texts that nobody "
                     "has labelled")  # fmt: skip

@@ -160,7 +160,7 @@ def new_job(settings, argv, stack):
         pairs = "text_pair" in parts.train.column_names
         check_kind(settings, has_lists(parts.train), pairs)
         shown = settings.example_file and read_examples(settings.example_file, parts.label_names, parts.notes)
-        encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path)
+        encoder = None if settings.from_scratch else find_encoder(settings.model_name_or_path, task.encoder)
         config = configs.read_encoder_config(encoder.folder) if encoder else scratch.new_config(settings.from_scratch)
         pretraining = read_pretraining(encoder.folder) if encoder else None
     with stopwatch("starting TensorFlow"):

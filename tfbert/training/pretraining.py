@@ -58,7 +58,7 @@ def new_job(settings, argv):
     """As prepare."""
     task = chosen_task(settings)
     check_output_dir(settings, ENCODER_FILES, "pretraining.json", "pretraining.json")
-    encoder = find_encoder(settings.model_name_or_path)
+    encoder = find_encoder(settings.model_name_or_path, task.encoder)
     config = configs.read_encoder_config(encoder.folder)
     data = find_dataset(task, settings)
     device = find_device(settings.precision, settings.xla)

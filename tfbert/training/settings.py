@@ -28,7 +28,11 @@ class RunSettings:
                "early_stopping_patience")  # fmt: skip  # the same when a run is resumed
 
     task_name: str = what("imdb", "the task: imdb, sst2, sst2_tutorial, cola or emotions")
-    model_name_or_path: str | None = what(None, "a folder or a Hub id; default google-bert/bert-base-uncased")
+    model_name_or_path: str | None = what(
+        None,
+        "a folder or a Hub id; default google-bert/bert-base-uncased, of your own data "
+        "sentence-transformers/all-MiniLM-L6-v2",
+    )
     do_lower_case: str | None = what(
         None, "of an encoder with vocab.txt alone: whether it is uncased", choices=("true", "false")
     )
@@ -61,12 +65,14 @@ class RunSettings:
         choices=QUOTINGS,
     )
     max_train_samples: int | None = what(None, "train on this many texts, drawn by --seed", at_least=8)
-    validation_samples: int | None = what(None, "held out of train for the curves; default: 1 in 25", at_least=2)
+    validation_samples: int | None = what(
+        None, "held out of train for the curves; default: 1 in 25, of few texts up to a fifth", at_least=2
+    )
     max_seq_length: int | None = what(None, "tokens per text; default 512 on a GPU, else 256", at_least=8)
 
     num_train_epochs: float | None = how(
         None,
-        "passes over the texts; default: as the Job line says, of your own data the more the fewer",
+        "passes over the texts; default: as the Job line says; the fewer texts of your own, the more passes",
         above=0,
         at_most=100_000,
     )
@@ -81,7 +87,9 @@ class RunSettings:
     )
     weight_decay: float = how(0.01, "AdamW's decay (Devlin et al. 2018); none on bias and LayerNorm", at_least=0)
     max_grad_norm: float = how(1.0, "gradients are scaled down to this global norm", above=0)
-    hidden_dropout: float | None = how(None, "default: the encoder's, 0 in a CPU's quick job", at_least=0, below=1)
+    hidden_dropout: float | None = how(
+        None, "default: the encoder's; 0 on a CPU in one pass over IMDb", at_least=0, below=1
+    )
     attention_dropout: float = how(0.0, "dropout on attention weights; slow on a CPU", at_least=0, below=1)
     layerwise_lr_decay: float = how(
         1.0,
@@ -132,7 +140,8 @@ class TrainSettings(RunSettings):
 
     from_scratch: str | None = what(
         None,
-        "a new BERT and its vocabulary, from the task's texts alone; without a value: small",
+        "a new BERT and its vocabulary, from the task's texts alone: small (the default: 4 layers of width 256) or as "
+        "large as in the tutorial of CoLA (document)",
         SCRATCH,
         const="small",
     )
@@ -207,6 +216,13 @@ class PretrainSettings(RunSettings):
 
     LASTING = (*RunSettings.LASTING, "mlm_probability")
 
+    num_train_epochs: float | None = how(
+        None, "passes over the texts; default 3 on a GPU, 1 on a CPU", above=0, at_most=100_000
+    )
+    per_device_train_batch_size: int | None = how(
+        None, "pieces in a step; default 32 on a GPU, 16 on a CPU", at_least=1, at_most=65536
+    )
+    hidden_dropout: float | None = how(None, "default: the encoder's on a GPU, 0 on a CPU", at_least=0, below=1)
     learning_rate: float | None = how(None, "peak of the schedule; default 5e-5, narrow encoders 5e-4", above=0)
     mlm_probability: float = how(
         0.3,
