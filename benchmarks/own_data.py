@@ -208,7 +208,9 @@ def table():
 
 
 def mean_of(runs, figure):
-    return float(np.mean([np.nan if run[figure] is None else run[figure] for run in runs]))
+    """The mean over `runs`, of the seconds over those that were timed; nan where none is."""
+    values = [run[figure] for run in runs if run[figure] is not None]
+    return float(np.mean(values)) if values else np.nan
 
 
 def shown(runs, figure):
