@@ -124,7 +124,7 @@ def test_one_line_says_what_is_new_and_what_was_left_aside(tiny_bert):
 
     rewrite(tiny_bert, pretraining)
     _, line = load_classifier(tiny_bert)
-    assert line == "39 weights from model.safetensors; new: classifier; left aside: cls"
+    assert line == "39 arrays of weights from model.safetensors; new: classifier; left aside: cls"
 
 
 def test_a_classifier_for_other_labels_is_new(tiny_bert):

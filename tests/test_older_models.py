@@ -109,7 +109,7 @@ def test_a_release_of_google_research_loads_with_the_head_of_its_pretraining(tmp
     with np.load(FIXTURES / "tiny_bert_mlm" / "golden.npz") as file:
         inputs = {name: file[name].astype(np.int32) for name in ("input_ids", "attention_mask", "gaps")}
         np.testing.assert_allclose(np.asarray(model(inputs)), file["logits"], atol=1e-4)
-    assert line == "42 weights from bert_model.ckpt.index; left aside: cls"
+    assert line == "42 arrays of weights from bert_model.ckpt.index; left aside: cls"
     tokenizer = load_tokenizer(folder, 32, read_config(folder))
     assert tokenizer.tokenize("Good FILM") == ["good", "film"]
     assert "read as an uncased model of google-research/bert, as its name, uncased_L-2" in capsys.readouterr().err
@@ -161,7 +161,7 @@ def test_pretrain_and_train_take_a_release_of_google_research(tmp_path, dataset_
     ]
     more = ["--model_name_or_path", source, "--output_dir", tmp_path / "read"]
     assert pretrain.main([str(each) for each in [*common, *more]]) is None
-    assert "42 weights from bert_model.ckpt.index" in capsys.readouterr().out
+    assert "42 arrays of weights from bert_model.ckpt.index" in capsys.readouterr().out
     again = ["--model_name_or_path", source, "--output_dir", tmp_path / "out", "--max_eval_samples", 20]
     assert train.main([str(each) for each in [*common, *again]]) is None
     assert read_config(tmp_path / "out")["model_type"] == "bert"
@@ -222,7 +222,7 @@ def test_added_tokens_get_new_rows(tiny_bert, capsys):
     assert grown["vocab_size"] == 144
     assert "2 tokens were added to the 142 of the model, such as <user>: their embeddings" in capsys.readouterr().err
     model, line = load_classifier(tiny_bert, grown)
-    assert line == "41 weights from model.safetensors; new: 2 rows of the word embeddings"
+    assert line == "41 arrays of weights from model.safetensors; new: 2 rows of the word embeddings"
     table = np.asarray(model.encoder.embeddings.word)
     stored = load_file(tiny_bert / "model.safetensors")["bert.embeddings.word_embeddings.weight"]
     np.testing.assert_array_equal(table[:142], stored)

@@ -17,7 +17,7 @@ from tfbert.report.confusions import confused_pairs, never_predicted, shown_labe
 from tfbert.report.figures import still_learning
 from tfbert.report.first_page import some_examples
 from tfbert.report.mistakes import what_mattered
-from tfbert.report.training_report import how_long_ones_are_read, what_for_what
+from tfbert.report.training_report import confidence, how_long_ones_are_read, what_for_what
 from tfbert.report.wording import comparison, doubts, headline
 from tfbert.training.jobs import prepare
 from tfbert.training.settings import TrainSettings
@@ -281,3 +281,15 @@ def test_pictures_that_would_tell_nothing_are_left_out(changes, missing):
     assert set(of({})) - set(of(changes)) == {missing}
     assert "None" not in str(of({}))
     assert picture(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])), missing) == []
+
+
+@pytest.mark.parametrize(
+    "before, words",
+    [((0.02, 0.3), "the log loss came out worse"), ((0.03, 0.5), ""), ((0.01, 0.3), "error and the log")],
+)
+def test_a_temperature_that_did_not_help_says_so(before, words):
+    metrics = {"ece": 0.02, "log_loss": 0.4, "ece_before": before[0], "log_loss_before": before[1], "temperature": 0.8,
+               "confusion_matrix": MATRIX, "n_validation": 320, "n_test": 10}  # fmt: skip
+    job = SimpleNamespace(task=SimpleNamespace(tested="test reviews", unit="reviews"))
+    text = "\n".join(confidence(SimpleNamespace(metrics=metrics, job=job)))
+    assert words in text and ("320 held-out texts" in text) == bool(words)

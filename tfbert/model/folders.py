@@ -59,7 +59,7 @@ def in_words(model, stored, new, new_tokens):
     strange = sorted(name for name in unused if not re.match(LEFT_ASIDE, name))
     if any(re.search(r"\d", name) for name in strange):
         raise UserError(f"{stored.path}: weights that config.json does not ask for, such as {strange[0]}")
-    lines = [f"{len(used) - len(new)} weights from {stored.path.name}"]
+    lines = [f"{len(used) - len(new)} arrays of weights from {stored.path.name}"]
     fresh = [f"{new_tokens} rows of the word embeddings"] * bool(new_tokens)
     fresh += dict.fromkeys(name.rsplit(".", 1)[0] for name in new)
     if fresh:

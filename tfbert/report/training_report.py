@@ -141,6 +141,8 @@ def confidence(record):
             f"Logits are divided by a temperature of {metrics['temperature']:.2f} first, which was fitted on texts "
             "held out of training and changes no label"
         )
+    worse = [words for name, words in (("ece", "calibration error"), ("log_loss", "log loss"))
+             if round(metrics[name], 3) > round(metrics[f"{name}_before"], 3)]  # fmt: skip
     return [
         "## How far its confidence can be trusted",
         "",
@@ -149,6 +151,12 @@ def confidence(record):
         "",
         *table(["", "calibration error", "log loss"], rows),
         "",
+        *[
+            f"On these {record.job.task.unit} the {' and the '.join(worse)} came out worse for it: "
+            f"{metrics['n_validation']:,} held-out texts say only about what a temperature should be.",
+            "",
+        ]
+        * bool(worse),
         *picture(record, "calibration"),
     ]
 
