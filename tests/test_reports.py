@@ -287,9 +287,10 @@ def test_pictures_that_would_tell_nothing_are_left_out(changes, missing):
     "before, words",
     [((0.02, 0.3), "the log loss came out worse"), ((0.03, 0.5), ""), ((0.01, 0.3), "error and the log")],
 )
-def test_a_temperature_that_did_not_help_says_so(before, words):
+def test_a_temperature_that_did_not_help_says_so(before, words, monkeypatch):
+    monkeypatch.setattr("tfbert.report.training_report.picture", lambda *_: [])
     metrics = {"ece": 0.02, "log_loss": 0.4, "ece_before": before[0], "log_loss_before": before[1], "temperature": 0.8,
-               "confusion_matrix": MATRIX, "n_validation": 320, "n_test": 10}  # fmt: skip
-    job = SimpleNamespace(task=SimpleNamespace(tested="test reviews", unit="reviews"))
+               "confusion_matrix": MATRIX, "n_validation": 320}  # fmt: skip
+    job = SimpleNamespace(task=SimpleNamespace(unit="reviews"))
     text = "\n".join(confidence(SimpleNamespace(metrics=metrics, job=job)))
     assert words in text and ("320 held-out texts" in text) == bool(words)
