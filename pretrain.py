@@ -63,12 +63,13 @@ def learn(job):
 def next_command(settings):
     """How train.py is called with the encoder, on the same data."""
     data = ("task_name", "dataset_name", "data_dir", "train_file", "validation_file", "test_file", "text_column",
-            "text_pair_column", "label_column", "label_separator", "group_column")  # fmt: skip
+            "text_pair_column", "label_column", "label_separator", "label_names", "group_column", "quoting",
+            "seed")  # fmt: skip
     default = PretrainSettings()
     given = {name: getattr(settings, name) for name in data if getattr(settings, name) != getattr(default, name)}
     if "text_column" in given:
         given.setdefault("label_column", "LABEL")
-    words = [f"--{name} {shlex.quote(value)}" for name, value in given.items()]
+    words = [f"--{name} {shlex.quote(str(value))}" for name, value in given.items()]
     return " ".join(["python train.py", f"--model_name_or_path {shlex.quote(settings.output_dir)}", *words])
 
 
@@ -82,6 +83,7 @@ def save(job, model, progress):
         "model_source": job.encoder.description,
         "dataset_source": job.data.description,
         "texts": job.texts,
+        "learnt": job.learnt,
         "train_seconds": progress.train_seconds,
         "validation_loss": last["validation_loss"],
         "validation_accuracy": last["validation_accuracy"],

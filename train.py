@@ -32,7 +32,7 @@ def main(argv=None):
         import_ahead(*NEEDED_LATER)
         runs = learn(job)
         if runs[-1].interrupted:
-            return stop(job, runs[-1])
+            return stop(job, runs)
         model, run = finish(job, runs)
         save(job, run)
         metrics, logits = test(job, model, run, runs)
@@ -163,18 +163,21 @@ def report(job, run, metrics, logits):
     say("Try", job.infer_command)
 
 
-def stop(job, run):
-    """Saves the model so far, unless a finished one is there, and says how to go on. Returns the exit code."""
-    folder = job.settings.output_dir
+def stop(job, runs):
+    """Saves the model so far, that of the last seed that came to its end or else of the one that was stopped, unless a
+    finished one is there, and says how to go on. Returns the exit code.
+    """
+    folder, (*done, run) = job.settings.output_dir, runs
     if holds_finished_model(folder):
         left = f"{folder}/ still holds the model of an earlier run"
     else:
-        save(job, run)
-        left = f"the model so far is in {folder}/"
+        save(job, done[-1] if done else run)
+        left = f"the model {f'of seed {done[-1].seed}' if done else 'so far'} is in {folder}/"
     say("Stopped", f"after step {run.step} of {job.total_steps}; {left}")
     if job.report_path.exists():
         say("", "training_report.md and plots/ are those of an earlier run")
-    say("", "To go on: the same command with --resume_from_checkpoint last")
+    instead = f", and in place of --minutes: {job.minutes_as_flags}" if job.settings.minutes else ""
+    say("", f"To go on: the same command with --resume_from_checkpoint last{instead}")
     return 130
 
 

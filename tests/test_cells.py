@@ -296,7 +296,7 @@ def test_a_test_split_whose_labels_are_all_minus_one_is_left_aside(tmp_path):
     write(tmp_path / "train.csv", numbered(["0", "1"] * 30))
     write(tmp_path / "test.csv", numbered(["-1"] * 30))
     splits = load(dataset_name=str(tmp_path), text_column="text", label_column="label")
-    assert splits.notes[0] == "the test split has no labels: it is left aside" and splits.test_is_drawn
+    assert splits.notes[0] == "the test split has no labels: it is left aside" and "kept for testing" in splits.notes[1]
 
 
 def test_minus_one_is_a_label_where_training_texts_have_it(tmp_path):

@@ -95,11 +95,19 @@ class Examples:
         return int(self.owners[-1]) + 1 if len(self.owners) else 0
 
     def first(self, count):
-        """The first so many of these Examples, which are in random order and read in one window each."""
-        part = copy.copy(self)
-        for name in ("owners", "lengths", "full_lengths", "labels", "starts", "targets"):
-            if getattr(self, name, None) is not None:
-                setattr(part, name, getattr(self, name)[:count])
+        """The Examples of the first so many texts."""
+        part, rows = copy.copy(self), int((self.owners < count).sum())
+        for names, size in ((("owners", "lengths", "starts"), rows), (("full_lengths", "labels", "targets"), count)):
+            for name in names:
+                if getattr(self, name, None) is not None:
+                    setattr(part, name, getattr(self, name)[:size])
+        whole = np.searchsorted(self.firsts, rows, side="right") - 1
+        part.parts = self.parts[:whole]
+        if rest := rows - self.firsts[whole]:
+            values, offsets = self.parts[whole]
+            part.parts = [*part.parts, (values, offsets[: rest + 1])]
+        part.firsts = firsts_of(part.parts)
+        part.longest = self.longest and int(part.lengths.max())
         return part
 
     def taught(self, targets):

@@ -29,7 +29,6 @@ class Splits:
     label_names: list[str]
     notes: list[str]
     repeats: Repeats  # of the texts to train on and those to test on
-    test_is_drawn: bool = False  # from the texts of train, by --seed
 
     @property
     def problem_type(self):
@@ -84,8 +83,7 @@ def load_splits(task, parts, settings):
     is left.
     """
     train, test, label_names, notes = parts.train, parts.test, parts.label_names, list(parts.notes)
-    test_is_drawn = test is None
-    if test_is_drawn:
+    if test is None:
         notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
         test, train = without_test_split(train, task, settings)
     train, held_out = hold_out(train, settings, parts.held_out)
@@ -95,10 +93,16 @@ def load_splits(task, parts, settings):
     if unseen := [name for name, share in zip(label_names, shares_of_labels(train, label_names)) if not share]:
         notes.append(f"no text to train on has the label {', '.join(unseen)}: it cannot be learnt")
     if task.group_column and (shared := len(set(test["group"]) & set(train["group"]))):
-        notes.append(f"{shared:,} groups of {task.group_column} stand in train and in --test_file")
+        where = "--test_file" if settings.test_file else "the test split"
+        notes.append(f"{shared:,} groups of {task.group_column} stand in train and in {where}")
+    if parts.held_out and (both := len(set(keys_of(held_out)) & set(keys_of(test)))):
+        notes.append(
+            f"{both:,} different {task.unit} stand in --validation_file and in test: what is chosen by them is tested "
+            "on them"
+        )
     found = repeats(list(keys_of(train)), train["label"][:], list(keys_of(test)))
     notes += found.in_words(task.unit)
-    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found, test_is_drawn)
+    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found)
 
 
 def name_of_test(task, data, settings):
@@ -191,12 +195,17 @@ def hold_out(train, settings, given=None):
         return train.select(drawn_order(train, settings.seed)[: settings.max_train_samples]), given
     if len(train) < 10:
         raise UserError(f"{len(train)} texts are there to train on: at least 10 are needed")
-    wanted = min(settings.max_train_samples or len(train), len(train))
-    held_out = settings.validation_samples or max(wanted // 25, min(50, len(train) // 5))
+    wanted, held_out = min(settings.max_train_samples or len(train), len(train)), size_of_held_out(settings, len(train))
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
     drawn, rest = parted(train, held_out, settings.seed, SPARED)
     return train.select(rest[:wanted]), train.select(drawn)
+
+
+def size_of_held_out(settings, texts):
+    """How many of so many training texts are held out for the curves."""
+    wanted = min(settings.max_train_samples or texts, texts)
+    return settings.validation_samples or max(wanted // 25, min(50, texts // 5))
 
 
 def parted(dataset, count, seed, spared=0):

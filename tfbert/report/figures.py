@@ -1,5 +1,6 @@
 """What metrics.json says of a run: its scores on the test split, and what was done."""
 
+from tfbert.data.sketch import sketch_of
 from tfbert.data.splits import keys_of
 from tfbert.report.baselines import baselines
 from tfbert.report.metrics import accuracy_by_length, decided, evaluate, evaluate_several
@@ -32,8 +33,10 @@ def facts(job, run):
     settings = job.settings
     return {
         "n_train": len(job.train),
+        "n_unlabelled": len(job.taught) - len(job.train) if job.taught else 0,
         "n_validation": len(job.validation),
         "n_test": len(job.test),
+        "learnt": sketch_of(job.splits.train["text"]),
         "padding_share": job.batches(settings.seed).padding_share() if settings.method == "finetune" else None,
         "seed": run.seed,
         "train_seconds": run.train_seconds,

@@ -45,6 +45,7 @@ def write_model_card(path, record):
         head.append(f"base_model: {job.encoder.name}")
     if not job.data.is_local:
         head += ["datasets:", f"- {metrics['dataset']}"]
+    unlabelled = f" and {metrics['n_unlabelled']:,} without labels" * bool(metrics["n_unlabelled"])
     before = f"    {job.pretraining['command']}\n" if job.pretraining else ""
     text = (
         "---\n"
@@ -56,8 +57,9 @@ def write_model_card(path, record):
 Labels: {one_line(", ".join(job.splits.label_names))}.
 {METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
 {metrics[f"{metric}_low"]:.4f} to {metrics[f"{metric}_high"]:.4f}) on {metrics["n_test"]:,} {job.task.tested},
-after training on {metrics["n_train"]:,}. On the same {job.task.unit}, {metrics["baseline"]} with logistic regression
-reaches {metrics[f"baseline_{metric}"]:.4f}, the most frequent label {metrics[f"majority_{metric}"]:.4f}.
+after training on {metrics["n_train"]:,}{unlabelled}.
+On the same {job.task.unit}, {metrics["baseline"]} with logistic regression reaches
+{metrics[f"baseline_{metric}"]:.4f}, the most frequent label {metrics[f"majority_{metric}"]:.4f}.
 
 It reads {settings.max_seq_length} tokens at a time; of a longer text {what_it_reads(settings)}.
 

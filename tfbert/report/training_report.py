@@ -38,11 +38,13 @@ def what_the_teacher_gave(record):
 def what_was_done(record):
     metrics, job = record.metrics, record.job
     held_out = "" if job.settings.validation_file else "held out of train "
+    unlabelled = f" and {metrics['n_unlabelled']:,} without labels" * bool(metrics["n_unlabelled"])
     rows = [
         ["encoder", f"{job.encoder.description}; {job.weights_line}"],
         *pretraining(job.pretraining),
         ["data", job.data.description],
-        [job.task.unit, f"{metrics['n_train']:,} to train, {metrics['n_validation']:,} {held_out}for the curves, "
+        [job.task.unit, f"{metrics['n_train']:,} to train{unlabelled}, "
+         f"{metrics['n_validation']:,} {held_out}for the curves, "
          f"{metrics['n_test']:,} to test, read at the end alone{', by each run' * (len(metrics['seeds']) > 1)}"],
         *[["note", note] for note in (*job.splits.notes, *record.notes)],
         ["job", job.size],

@@ -23,7 +23,11 @@ def check_settings(settings):
     if settings.minutes and settings.method == "features":
         raise UserError("--minutes chooses epochs, which --method features has not: leave it out")
     if settings.minutes and settings.resume_from_checkpoint:
-        raise UserError("--minutes and --resume_from_checkpoint: give what the first run's Minutes line says instead")
+        raise UserError(
+            "--minutes and --resume_from_checkpoint: give what the first run's Minutes line says in place of --minutes"
+        )
+    if settings.minutes and settings.teacher:
+        raise UserError("--minutes does not know what asking a --teacher takes: give --num_train_epochs instead")
     if settings.average_seeds and settings.seeds == 1:
         raise UserError("--average_seeds averages several runs: add --seeds 3")
     if (settings.unsupervised or settings.unlabelled_file) and not settings.teacher:

@@ -15,6 +15,7 @@ from tfbert.common.settings import command_of
 from tfbert.common.timing import Stopwatch
 from tfbert.data.batches import Examples, TrainBatches
 from tfbert.data.labels import balanced_weights, has_lists, shares_of_labels
+from tfbert.data.sketch import notes_on_learnt
 from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import keys_of, load_splits, read_parts
 from tfbert.data.tables import read_examples
@@ -72,6 +73,7 @@ class Job:
     taught: Examples | None = None  # what is learnt from instead of train, where there is a teacher
     teacher: object = None  # a teaching.Teacher
     alone: object = None  # a Run of the student without it
+    minutes_as_flags: str = ""  # what --minutes has chosen, as a command line says it
     held_out: object = None  # probabilities of the first training texts by regression on others, float (N, L)
 
     @property
@@ -173,11 +175,6 @@ def new_job(settings, argv, stack):
     say("Data", data.description)
     with stopwatch("tokenizing"):
         splits = load_splits(task, parts, settings)
-        if pretraining and splits.test_is_drawn and pretraining["dataset"] == data.name:
-            if pretraining["seed"] != settings.seed:
-                splits.notes.append(
-                    f"pretrain.py drew with --seed {pretraining['seed']}, so it has read texts that are tested on here"
-                )
         if not encoder:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             encoder = scratch.new_encoder(settings.from_scratch, list(keys_of(splits.train)), folder)
@@ -193,6 +190,9 @@ def new_job(settings, argv, stack):
         if pairs:
             settings.long_texts = "cut"
 
+        def config_of_classifier():
+            return configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pairs)
+
         def text_encoder(long_texts):
             cutting = settings.truncation, settings.head_share, long_texts
             return TextEncoder(tokenizer.backend_tokenizer, settings.max_seq_length, *cutting)
@@ -201,7 +201,7 @@ def new_job(settings, argv, stack):
         job = Job(
             settings, command_of("train.py", argv), started, stopwatch, task, encoder, data, device,
             size, pretraining, splits, tokenizer,
-            configs.classifier_config(config, splits.label_names, splits.problem_type, settings, pairs),
+            config_of_classifier(),
             Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
             Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
             test := Examples.tokenized(splits.test, of_answering, "tokenizing test", device.xla),
@@ -211,11 +211,15 @@ def new_job(settings, argv, stack):
     unknown = None if share is None else known_in_words(share, encoder.name)
     if settings.minutes:
         fit_into_minutes(job, chosen)
+        job.splits = splits = load_splits(task, parts, settings)
+        job.train, job.config = job.train.first(len(splits.train)), config_of_classifier()
     if settings.method == "finetune":
         check_steps(settings, job.batches(settings.seed))
     evaluated = max(len(job.validation), len(job.test))
     check_memory(settings, shape, device, job.train.lengths.max(), evaluated)
     splits.notes += notes_on_labels(len(splits.label_names), len(job.train))
+    learners = {f"the encoder, {encoder.name},": encoder.folder, f"the teacher, {settings.teacher},": settings.teacher}
+    splits.notes += notes_on_learnt(learners, splits.test["text"], task.unit)
     if not task.is_own:
         job.config["tfbert"]["example"] = task.example
     describe(job)
@@ -244,8 +248,13 @@ def describe(job):
         say("Hint", "labels differ much in number: --class_weights balanced gives all the same weight")
     for note in dict.fromkeys(splits.notes):
         say("Note", note)
-    if settings.method == "finetune":
-        batches = job.batches(settings.seed)
-        say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
-        seeds = f", with {settings.seeds} seeds" * (settings.seeds > 1)
-        say("Steps", f"{job.total_steps:,} of {batches.batch_size} {job.task.unit}{seeds}")
+    if settings.method == "finetune" and not settings.teacher:
+        describe_steps(job)
+
+
+def describe_steps(job):
+    """Says how it will be learnt; with a teacher, once it has said what."""
+    batches = job.batches(job.settings.seed)
+    say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
+    seeds = f", with {job.settings.seeds} seeds" * (job.settings.seeds > 1)
+    say("Steps", f"{job.total_steps:,} of {batches.batch_size} {job.task.unit}{seeds}")

@@ -5,18 +5,22 @@ import time
 from itertools import islice
 
 from tfbert.common.console import say
-from tfbert.training.sizes import share_of_forward
+from tfbert.common.errors import UserError
+from tfbert.data.splits import size_of_held_out
+from tfbert.training.sizes import filled, is_read_once, share_of_forward
 
 TIMED = 5  # batches
 RESERVED = 0.1  # of the time, for what cannot be foreseen: saving, TF-IDF, plots
 MOST_SEEDS = 5
+FEWEST = 64  # texts, below which nothing is learnt
 
 
 def fit_into_minutes(job, by_default):
-    """Lowers a job's epochs, then its texts, until it takes about settings.minutes; where there is time for it, raises
-    the number of runs, whose weights are averaged. What the command line gives stays.
+    """Lowers the settings of a job, its epochs, then its texts, until it takes about settings.minutes; where there is
+    time for it, raises the number of runs, whose weights are averaged. What the command line gives stays.
 
-    by_default: the names of the settings that it left open.
+    by_default: the names of the settings that it left open. Gives the job flags that lead to the same without
+    --minutes. Raises UserError where there is no time for FEWEST texts.
     """
     settings = job.settings
     with job.stopwatch("timing some steps"):
@@ -27,23 +31,40 @@ def fit_into_minutes(job, by_default):
     left = settings.minutes * 60 * (1 - RESERVED) - spent
     validations = 5 * int(job.validation.lengths.sum()) * forward
     epoch = batches.padded_tokens(0, batches.steps_per_epoch)
-    passes = (left / pace - validations) / epoch
-    chosen = {}
-    if passes < settings.num_train_epochs:
-        if "num_train_epochs" in by_default:
-            chosen["num_train_epochs"] = settings.num_train_epochs = max(1.0, math.floor(10 * passes) / 10)
-        if passes < settings.num_train_epochs and not settings.max_train_samples:
-            texts = max(8, int(len(job.train) * max(passes, 0) / settings.num_train_epochs))
-            chosen["max_train_samples"] = settings.max_train_samples = texts
-            job.splits.train, job.train = job.splits.train.select(range(texts)), job.train.first(texts)
-    elif settings.seeds == 1:
+    passes = (left / (pace * settings.seeds) - validations) / epoch
+    flags, texts = {}, len(job.train)
+    if "num_train_epochs" in by_default:
+        if passes < settings.num_train_epochs:
+            settings.num_train_epochs = max(1.0, math.floor(10 * passes) / 10)
+        flags["num_train_epochs"] = settings.num_train_epochs
+    if not settings.max_train_samples:
+        if passes < settings.num_train_epochs:
+            texts = int(texts * passes / settings.num_train_epochs)
+            if texts < min(FEWEST, len(job.train)):
+                least = spent + pace * settings.seeds * (validations + epoch * FEWEST / len(job.train))
+                raise UserError(
+                    f"--minutes {settings.minutes:g}: starting, validation and test leave no time to learn; on this "
+                    f"machine give at least {math.ceil(least / 60 / (1 - RESERVED))}"
+                )
+        if not settings.validation_file:
+            of_all = size_of_held_out(settings, len(job.train) + len(job.validation))
+            flags["validation_samples"] = settings.validation_samples = of_all
+        flags["max_train_samples"] = settings.max_train_samples = texts
+    if filled(settings, {"hidden_dropout": 0.0} if is_read_once(settings, job.task, job.device) else {}):
+        flags["hidden_dropout"] = 0.0
+    if settings.head == "regression" and settings.adversarial is None:
+        flags["adversarial"] = 0  # of fewer texts, it would be by default
+    if settings.seeds == 1 and passes >= settings.num_train_epochs:
         seeds = int(min(MOST_SEEDS, left / (pace * (epoch * settings.num_train_epochs + validations))))
         if seeds > 1:
             settings.seeds, settings.average_seeds = seeds, True
-            chosen["seeds"], chosen["average_seeds"] = seeds, ""
-    flags = " ".join(f"--{name} {value}".strip() for name, value in chosen.items()) or "nothing has to change"
-    job.size += f"; --minutes {settings.minutes:g}: {flags}"
-    say("Minutes", f"{settings.minutes:g}: {flags}")
+            flags["seeds"], flags["average_seeds"] = seeds, ""
+    job.minutes_as_flags = " ".join(f"--{name} {value}".strip() for name, value in flags.items())
+    words = job.minutes_as_flags or "nothing has to change"
+    if passes < settings.num_train_epochs and texts == len(job.train):
+        words = f"what the command line gives takes longer; {job.minutes_as_flags}".rstrip("; ")
+    job.size += f"; --minutes {settings.minutes:g}: {words}"
+    say("Minutes", f"{settings.minutes:g}: {words}")
 
 
 def seconds_of_token(job):

@@ -11,6 +11,7 @@ from tfbert.common.locks import sole_run
 from tfbert.common.settings import command_of
 from tfbert.data.batches import Examples
 from tfbert.data.masking import MaskedBatches
+from tfbert.data.sketch import sketch_of
 from tfbert.data.sources import find_dataset, find_encoder
 from tfbert.data.splits import load_texts
 from tfbert.data.tasks import chosen_task
@@ -38,6 +39,7 @@ class PretrainJob:
     tokenizer: object
     config: dict  # config.json of the encoder
     texts: int  # how many are learnt from
+    learnt: str  # a sketch of these
     batches: MaskedBatches  # of these
     gaps: MaskedBatches  # in held-out texts, always the same
     run_facts: dict  # as fitting.run_facts
@@ -90,8 +92,11 @@ def new_job(settings, argv):
     from tfbert.training.fitting import run_facts  # heavy imports wait until they are needed
 
     command = command_of("pretrain.py", argv)
+    learnt = sketch_of(texts["text"])
     facts = run_facts(settings, settings.seed, encoder, data, batches)
-    return PretrainJob(settings, command, encoder, data, device, tokenizer, config, len(texts), batches, gaps, facts)
+    return PretrainJob(
+        settings, command, encoder, data, device, tokenizer, config, len(texts), learnt, batches, gaps, facts
+    )
 
 
 def batches_of(texts, held_out, encoder, tokenizer, settings, xla):

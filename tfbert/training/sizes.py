@@ -50,12 +50,19 @@ def choose_size(settings, task, device, config, pooling):
         if not settings.minutes:
             chosen |= {"num_train_epochs": 1.0, "max_train_samples": 8000 if small else 2000}
         chosen |= {"max_eval_samples": 2000 if small else 1000}
-        if (settings.num_train_epochs or chosen["num_train_epochs"]) <= 1.0:
-            # one pass needs no dropout, whose random numbers take a tenth of the time
+        if is_read_once(settings, task, device, chosen["num_train_epochs"]):
             chosen["hidden_dropout"] = 0.0
     if settings.method == "features":
         chosen = {name: value for name, value in chosen.items() if name not in FOR_FINE_TUNING}
     return fill_in(settings, chosen, config.max_length)
+
+
+def is_read_once(settings, task, device, by_default=None):
+    """Whether a CPU reads long texts once only: that needs no dropout, whose random numbers take a tenth of the time.
+
+    by_default: epochs, where the settings leave them open.
+    """
+    return task.is_long and not device.is_gpu and (settings.num_train_epochs or by_default) <= 1.0
 
 
 def choose_for_texts(settings, texts):

@@ -25,6 +25,7 @@ from tfbert.model.text_settings import encoder_as_trained, reading_config
 from tfbert.report.calibration import sigmoid, softmax
 from tfbert.report.metrics import decided, score
 from tfbert.training.evaluating import predict
+from tfbert.training.jobs import describe_steps
 
 SHARE = 0.5  # of what a text with a label teaches, the teacher's; of one without, all is
 CHUNK = 1024  # texts
@@ -83,8 +84,9 @@ class Teacher:
             examples = self.examples(dataset.select(range(start, min(start + CHUNK, len(dataset)))))
             path = Path(cache_folder(), "teachers", self.mark, f"{examples.fingerprint()}.npy")
             if not path.exists():
+                logits = self.logits(examples)
                 with replaced_file(path) as staged, open(staged, "wb") as file:
-                    np.save(file, self.logits(examples))
+                    np.save(file, logits)
             countdown.done(len(examples))
             found.append(np.load(path))
         return (sigmoid if self.job.several else softmax)(self.in_order(np.concatenate(found)))
@@ -102,6 +104,7 @@ def learn_from_teacher(job):
             others = Examples.tokenized(more, job.text_encoder, "tokenizing unlabelled", job.device.xla)
             job.taught = job.taught.followed_by(others.taught(teacher.probabilities(more)))
         job.teacher = teacher
+    describe_steps(job)
 
 
 def unlabelled(job):
@@ -144,7 +147,7 @@ def teacher_and_student(job, model, logits):
 
 def milliseconds(model, settings, examples, length):
     """What a text takes, a float: of the first TIMED, the second time that they are read."""
-    some = examples.first(int((examples.owners < TIMED).sum()))
+    some = examples.first(TIMED)
     for _ in range(2):
         begun = time.perf_counter()
         predict(model.predict_on_batch, some, settings, length)
