@@ -84,12 +84,12 @@ def check_address(host, port):
 
 
 def figures_and_plots(folder):
-    """Some figures of a model's metrics.json, a dict, and the paths of its pictures."""
+    """Some figures of a model's metrics.json, a dict, and the paths of its pictures; none of it without that file."""
     try:
         metrics = json.loads(Path(folder, "metrics.json").read_text(encoding="utf-8"))
         figures = {name: metrics[name] for name in SHOWN if metrics.get(name) is not None}
     except (OSError, ValueError, TypeError, AttributeError):
-        figures = {}
+        return {}, []
     return figures, sorted(results_paths(folder)[0].glob("*.png"))
 
 

@@ -80,7 +80,7 @@ def fine_tune(job, model, seed):
     with team.scope():
         compile_classifier(model, settings, job.total_steps, job.device.xla, job.class_weights)
     evaluate = evaluation_of(job.validation, settings, job.metric)
-    facts = run_facts(settings, seed, job.encoder, job.data, batches)
+    facts = run_facts(settings, seed, job.encoder, job.data, batches, job.validation)
 
     def when_paced(seconds):
         if seed == settings.seed:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfbert.common.errors import UserError
-from tfbert.training.checks import check_kind, check_memory, check_steps, notes_on_labels
+from tfbert.training.checks import check_kind, check_memory, check_settings, check_steps, notes_on_labels
 from tfbert.training.settings import PretrainSettings, TrainSettings
 
 SHAPE = SimpleNamespace(hidden_size=384, num_hidden_layers=6)
@@ -31,6 +31,13 @@ def test_what_is_for_one_label_a_text_is_refused_for_other_tasks():
             check_kind(TrainSettings(**flags), several=True, pairs=False)
     with pytest.raises(UserError, match="--example_file is for single texts"):
         check_kind(TrainSettings(example_file="some.csv"), several=False, pairs=True)
+
+
+@pytest.mark.parametrize("name, value", [("label_smoothing", 0.1), ("eval_steps", 5), ("load_best_model_at_end", True)])
+def test_what_logistic_regression_has_not_is_refused(name, value):
+    check_settings(TrainSettings(method="features"))
+    with pytest.raises(UserError, match=f"--method features leaves the encoder as it is: leave --{name} out"):
+        check_settings(TrainSettings(method="features", **{name: value}))
 
 
 def test_steps_without_an_update_and_steps_without_end_are_refused():

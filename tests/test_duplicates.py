@@ -67,3 +67,12 @@ def test_groups_on_both_sides_of_the_users_own_split_are_told(tmp_path):
     train, test = (grouped(tmp_path / f"{name}.csv", [3] * 20) for name in ("train", "test"))
     notes = load(train_file=train, test_file=test, group_column="film").notes
     assert any("groups of film stand in train and in --test_file" in note for note in notes)
+
+
+def test_texts_that_choose_and_test_are_told(tmp_path):
+    rows = [[f"text {n}", TOPICS[n % 3]] for n in range(120)]
+    train, held = (write(tmp_path / f"{name}.csv", [["text", "label"], *part])
+                   for name, part in (("train", rows[:90]), ("held", rows[90:])))  # fmt: skip
+    notes = load(train_file=train, validation_file=held, test_file=held).notes
+    assert any(note.startswith("30 different texts stand in --validation_file and in test") for note in notes)
+    assert not any("--validation_file" in note for note in load(train_file=train, test_file=held).notes)

@@ -16,7 +16,7 @@ from tfbert.report.metrics import (
     score,
     wilson_interval,
 )
-from tfbert.report.mistakes import worst_mistakes
+from tfbert.report.mistakes import surest_right, table_of_mistakes, worst_mistakes
 
 
 def test_wilson_interval_of_a_textbook_case():
@@ -153,7 +153,24 @@ def test_the_most_confident_mistakes_of_several_labels():
         ("a", "joy, trust", "joy"),
         ("c", "joy, fear", "joy"),
     ]
-    assert rows[0]["confidence"] == pytest.approx(0.6)
+    assert rows[0]["confidence"] == pytest.approx(0.6) and rows[0]["about"] == "trust"  # and that is explained
+    asked = []
+    shown = table_of_mistakes(rows, 5, lambda *which: asked.append(which) or (["a b"], []), True)
+    assert asked == [(0, "trust"), (2, rows[1]["about"])] and "most wrong on" in shown[-1]
+    right = surest_right(logits, test, ["joy", "fear", "trust"])
+    assert all(row["about"] in row["predicted"].split(", ") for row in right)
+
+
+def test_the_accuracy_of_several_labels_that_a_validation_can_be_best_of_is_that_of_the_report(monkeypatch):
+    from types import SimpleNamespace
+
+    from tfbert.training import evaluating
+
+    logits = np.log(SCORES / (1 - SCORES))
+    monkeypatch.setattr(evaluating, "predict", lambda *_: logits)
+    settings = SimpleNamespace(metric_for_best_model="accuracy")
+    scores = evaluating.evaluation_of(SimpleNamespace(labels=SEVERAL), settings, "f1_micro")(None)
+    assert scores["exact_match"] == evaluate_several(logits, SEVERAL, list("abc"))["accuracy"] < scores["accuracy"]
 
 
 def test_where_nothing_is_wrong_confidence_is_not_raised():

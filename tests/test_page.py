@@ -95,6 +95,19 @@ def test_a_file_comes_back_with_labels(page, trained, tmp_path, name, content, c
     assert page.locator("#table tbody tr").count() == len(rows) - 1
 
 
+def test_long_texts_are_sent_in_parts_that_the_server_takes(page, tmp_path):
+    signs = page.evaluate("info.limits.signs")
+    long = "a lovely film. " * (signs // 15 // 3)
+    path = tmp_path / "long.txt"
+    path.write_text("\n".join([*[long] * 5, "word " * (signs // 4), "the plot was dull."]))
+    page.click("#tab-file")
+    page.set_input_files("#pick", path)
+    page.wait_for_selector("#save", state="visible", timeout=60_000)
+    cells = page.locator("#table tbody td:first-child").all_inner_texts()
+    assert cells == ["positive"] * 5 + ["(no label)", "negative"]
+    assert "1 longer than 200,000 characters are left out" in page.inner_text("#progress")
+
+
 @pytest.mark.parametrize("content, words", [
     (b'text,label\n"It is fine,a\nbad film,b\n', "a quotation mark is never closed"),
     (b"text,label\nA film, which is bad,neg\n", "row 2 has 3 cells"),

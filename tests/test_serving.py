@@ -1,5 +1,6 @@
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,10 +204,13 @@ def test_a_full_queue_a_deadline_and_an_error():
     assert batched(compute, 0, 7, use) == [("d",)]
 
 
-def test_whether_texts_are_faster_together_is_measured():
+def test_whether_texts_are_faster_together_is_measured(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(batching.time, "perf_counter", lambda: now[0])
+
     def predictor(seconds_of_call, seconds_of_token):
         def logits_of_windows(windows, batch_size, starts):
-            time.sleep(seconds_of_call + seconds_of_token * sum(map(len, windows)))
+            now[0] += seconds_of_call + seconds_of_token * sum(map(len, windows))
             return np.zeros((len(windows), 2))
 
         encoder = SimpleNamespace(tokens=lambda texts: [[7]], prefix=[1], suffix=[2], max_seq_length=256,
@@ -291,3 +295,10 @@ def test_serve_says_what_is_missing(tmp_path):
         [sys.executable, "serve.py", "--model_dir", tmp_path], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 2 and "holds no model yet" in done.stderr
+
+
+def test_pictures_of_another_model_are_not_shown(trained, tmp_path):
+    assert len(figures_and_plots(trained)[1]) == 4
+    folder = shutil.copytree(trained, tmp_path / "model")
+    (folder / "metrics.json").unlink()  # as a run leaves it that was stopped
+    assert figures_and_plots(folder) == ({}, [])

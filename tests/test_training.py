@@ -358,11 +358,11 @@ def test_the_best_weights_come_back_and_training_ends_early(data, tmp_path, monk
         np.testing.assert_array_equal(value, after_eight[name], err_msg=name)
 
 
-@pytest.mark.parametrize("name, best", [("f1_macro", 8), ("ece", 4), ("metric", 12), ("loss", 12)])
+@pytest.mark.parametrize("name, best", [("f1_macro", 8), ("ece", 4), ("metric", 12), ("loss", 12), ("accuracy", 8)])
 def test_the_figure_that_is_named_says_which_validation_is_best(name, best, data, tmp_path, monkeypatch):
-    rows = [{"loss": 0.9, "accuracy": 0.1, "f1_macro": 0.2, "ece": 0.1, "f1_micro": 0.3},
-            {"loss": 0.8, "accuracy": 0.1, "f1_macro": 0.5, "ece": 0.3, "f1_micro": 0.4},
-            {"loss": 0.1, "accuracy": 0.1, "f1_macro": 0.4, "ece": 0.2, "f1_micro": 0.9}]  # fmt: skip
+    rows = [{"loss": 0.9, "accuracy": 0.1, "f1_macro": 0.2, "exact_match": 0.1, "ece": 0.1, "f1_micro": 0.3},
+            {"loss": 0.8, "accuracy": 0.1, "f1_macro": 0.5, "exact_match": 0.3, "ece": 0.3, "f1_micro": 0.4},
+            {"loss": 0.1, "accuracy": 0.1, "f1_macro": 0.4, "exact_match": 0.2, "ece": 0.2, "f1_micro": 0.9}]  # fmt: skip
     values = iter(rows)
     monkeypatch.setattr(evaluating, "evaluation_of", lambda *_: lambda forward: next(values))
     _, progress = train(data, tmp_path, total_steps=12, eval_steps=4, load_best_model_at_end=True,

@@ -129,9 +129,3 @@ def local_folder(flag, name):
     if not name.strip() or name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1:
         raise UserError(f"{flag} {name!r}: there is no such folder")
     return None
-
-
-# The Hub
-
-
-# The mirrors

@@ -31,15 +31,14 @@ def explanation(predictor, texts, result):
 
 
 def reasons_for(predictor, dataset):
-    """A function from a row's number to its texts, one or two, and the words that carry the label that a Predictor
-    gives it. dataset: a `datasets.Dataset` with the columns text and, for pairs, text_pair.
+    """A function from a row's number and a label to the row's texts, one or two, and the words that speak for and
+    against the label. dataset: a `datasets.Dataset` with the columns text and, for pairs, text_pair.
     """
 
     @functools.cache  # the report shows some texts twice
-    def reasons(number):
+    def reasons(number, label):
         texts = [dataset[number][name] for name in ("text", "text_pair") if name in dataset.column_names]
-        reading = Reading(predictor, *texts)
-        return texts, explain(reading, predictor.labels[int(reading.logits.argmax())])
+        return texts, explain(Reading(predictor, *texts), label)
 
     return reasons
 

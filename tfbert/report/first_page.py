@@ -6,7 +6,7 @@ from tfbert.common.timing import clock
 from tfbert.model.configs import model_config
 from tfbert.report.markdown import table
 from tfbert.report.metrics import METRICS
-from tfbert.report.mistakes import surest_right, what_mattered, worst_mistakes
+from tfbert.report.mistakes import surest_right, what_is_bold, what_mattered, worst_mistakes
 from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average, unbalanced
 
 EXAMPLES = 3  # right, and as many wrong
@@ -86,12 +86,12 @@ def some_examples(record):
     wrong = worst_mistakes(logits, job.test, job.test_texts, job.splits.label_names, thresholds, EXAMPLES)
     rows = [
         [mark, row["predicted"], row["label"], f"{row['confidence']:.1%}",
-         what_mattered(*record.reasons(row["row"]), job.settings.excerpt_words)]
+         what_mattered(*record.reasons(row["row"], row["about"]), job.settings.excerpt_words)]
         for mark, some in (("right", right), ("wrong", wrong)) for row in some
     ]  # fmt: skip
     head = ["", "it says", "the label is", "sure to", "the part that mattered most"]
     return ["## What it gets right, and wrong", "", *table(head, rows), "",
-            "The surest of each. Words that speak for what it says are **bold**."]  # fmt: skip
+            "The surest of each. " + what_is_bold(job.several)]  # fmt: skip
 
 
 def shown_examples(record):

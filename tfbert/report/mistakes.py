@@ -13,19 +13,21 @@ def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
     """The mistakes with the highest confidence, the worst first; of several labels, that of the worst decision counts.
 
     logits: at the model's temperature; test: Examples; texts: theirs, a list of str. Returns dicts with row, label,
-    predicted, confidence, tokens, text.
+    predicted, about (the label that was decided so), confidence, tokens, text.
     """
     names, labels = np.array(label_names), test.labels
     if labels.ndim == 2:
         probabilities, predicted = sigmoid(logits), decided(logits, True, thresholds)
         wrong_ones = predicted != labels
-        confidence = np.where(wrong_ones, np.where(predicted, probabilities, 1 - probabilities), 0).max(axis=1)
+        decisions = np.where(wrong_ones, np.where(predicted, probabilities, 1 - probabilities), 0)
+        confidence, about = decisions.max(axis=1), decisions.argmax(axis=1)
         wrong = np.flatnonzero(wrong_ones.any(axis=1))
 
         def named(held):
             return ", ".join(names[held.astype(bool)]) or "(none)"
     else:
-        predicted, (confidence, right) = decided(logits, False), confidences(softmax(logits), labels)
+        about = predicted = decided(logits, False)
+        confidence, right = confidences(softmax(logits), labels)
         wrong = np.flatnonzero(~right)
         named = names.__getitem__
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")[:count]]
@@ -34,6 +36,7 @@ def worst_mistakes(logits, test, texts, label_names, thresholds=0.5, count=10):
             "row": int(row),
             "label": str(named(labels[row])),
             "predicted": str(named(predicted[row])),
+            "about": str(names[about[row]]),
             "confidence": float(confidence[row]),
             "tokens": int(test.full_lengths[row]),
             "text": texts[row],
@@ -50,19 +53,21 @@ def surest_right(logits, test, label_names, thresholds=0.5, count=3):
         confidence = np.where(predicted, probabilities, 1 - probabilities).min(axis=1)
         right = (predicted == labels).all(axis=1) & labels.any(axis=1)
         said = [", ".join(names[row.astype(bool)]) for row in labels]
+        about = np.where(labels, probabilities, 0).argmax(axis=1)
     else:
         confidence, right = confidences(softmax(logits), labels)
-        said = names[labels]
+        said, about = names[labels], labels
     rows = [row for row in np.argsort(-confidence, kind="stable") if right[row]]
     firsts = [next(row for row in rows if said[row] == label) for label in dict.fromkeys(said[row] for row in rows)]
     rows = list(dict.fromkeys([*firsts, *rows]))[:count]
-    return [{"row": int(row), "label": str(said[row]), "predicted": str(said[row]),
+    return [{"row": int(row), "label": str(said[row]), "predicted": str(said[row]), "about": str(names[about[row]]),
              "confidence": float(confidence[row])} for row in rows]  # fmt: skip
 
 
-def table_of_mistakes(rows, excerpt_words, reasons):
-    """What worst_mistakes gives, in Markdown. reasons: a function from the number of a test text to its texts, one or
-    two, and the words that carry its label, as inference/explaining.py gives them.
+def table_of_mistakes(rows, excerpt_words, reasons, several):
+    """What worst_mistakes gives, in Markdown. reasons: a function from the number of a test text and a label to the
+    texts, one or two, and the words for the label, as inference/explaining.py gives them; several: whether several
+    labels may hold.
     """
     if not rows:
         return ["None: every text was labelled right."]
@@ -70,9 +75,18 @@ def table_of_mistakes(rows, excerpt_words, reasons):
     cells = [[row["label"], row["predicted"], f"{row['confidence']:.1%}", f"{row['tokens']:,}"] for row in rows]
     if not excerpt_words:
         return [*table(head, cells), "", "The texts are left out (`--excerpt_words 0`)."]
-    cells = [[*each, what_mattered(*reasons(row["row"]), excerpt_words)] for each, row in zip(cells, rows)]
+    cells = [
+        [*each, what_mattered(*reasons(row["row"], row["about"]), excerpt_words)] for each, row in zip(cells, rows)
+    ]
     return [*table([*head, "the part that mattered most"], cells), "",
-            "Words that speak for the predicted label most are **bold**."]  # fmt: skip
+            what_is_bold(several)]  # fmt: skip
+
+
+def what_is_bold(several):
+    """The sentence below a table with the words that mattered."""
+    if several:
+        return "Words that speak for one label are **bold**: where it is wrong, the one that it is most wrong on."
+    return "Words that speak for what it says are **bold**."
 
 
 def what_mattered(texts, words, count):

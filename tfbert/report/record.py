@@ -19,7 +19,7 @@ class Record:
     run: object  # runs.Run, the saved one
     metrics: dict
     logits: np.ndarray  # of the test texts, float (N, L), without temperature
-    reasons: object  # a function from the number of a test text to its texts and the words that carry its label
+    reasons: object  # a function from the number of a test text and a label to its texts and the words for the label
     shown: list = field(
         default_factory=list
     )  # what the model says of --example_file, as inference/explaining.py has it

@@ -209,7 +209,8 @@ def most_confident_mistakes(record):
     job, reading = record.job, record.job.config["tfbert"]
     rows = worst_mistakes(record.logits / reading["temperature"], job.test, job.test_texts, job.splits.label_names,
                           reading.get("thresholds", 0.5))  # fmt: skip
-    return ["## The most confident mistakes", "", *table_of_mistakes(rows, job.settings.excerpt_words, record.reasons)]
+    cells = table_of_mistakes(rows, job.settings.excerpt_words, record.reasons, job.several)
+    return ["## The most confident mistakes", "", *cells]
 
 
 def pretraining(done):

@@ -7,11 +7,16 @@ from tfbert.common.errors import UserError
 from tfbert.model.folders import OUTPUT_FILES
 from tfbert.report.confusions import MANY
 from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
-from tfbert.training.outputs import check_output_dir, results_paths
+from tfbert.training.outputs import check_output_dir, is_default, results_paths
+from tfbert.training.settings import TrainSettings
 from tfbert.training.sizes import FOR_FINE_TUNING
 
 MOST_STEPS = 10**9  # years on any machine
 FEW = 10  # texts of a label to learn from
+# settings of a loop over batches, which logistic regression has not, beside FOR_FINE_TUNING
+OF_LEARNING = ("label_smoothing", "weight_decay", "warmup_ratio", "max_grad_norm", "attention_dropout",
+               "layerwise_lr_decay", "gradient_accumulation_steps", "eval_steps", "save_steps", "logging_steps",
+               "early_stopping_patience", "load_best_model_at_end", "metric_for_best_model")  # fmt: skip
 
 
 def check_settings(settings):
@@ -53,8 +58,9 @@ def check_settings(settings):
             raise UserError("--method features takes the encoder's own vectors: --pooling first or --pooling mean")
         if settings.resume_from_checkpoint:
             raise UserError("--method features has no checkpoints to resume from")
-        for name in FOR_FINE_TUNING:
-            if getattr(settings, name) is not None:
+        default = TrainSettings()
+        for name in (*FOR_FINE_TUNING, *OF_LEARNING):
+            if getattr(settings, name) != getattr(default, name):
                 raise UserError(f"--method features leaves the encoder as it is: leave --{name} out")
 
 
@@ -64,7 +70,7 @@ def check_places(settings):
     for path in sorted([*folder.glob("model.safetensors*"), *folder.glob("pytorch_model*")]):
         # transformers 4 would choose it instead of tf_model.h5
         raise UserError(f"--output_dir {folder} holds {path.name}, which train.py did not write: choose another")
-    later = set() if settings.output_dir == "output" else {"plots", "training_report.md"}
+    later = set() if is_default(settings.output_dir) else {"plots", "training_report.md"}
     check_output_dir(settings, OUTPUT_FILES, "metrics.json", "tf_model.h5", later)
     plots, report = results_paths(settings.output_dir)
     for path, is_wrong in ((plots, plots.is_file()), (report, report.is_dir())):

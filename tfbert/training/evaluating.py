@@ -45,9 +45,11 @@ def evaluation_of(examples, settings, metric):
     """The function that `fit` wants, for a classifier, these Examples and one of metrics.METRICS.
 
     Its accuracy is that of training batches: where several labels may hold, the share of right decisions. Between it
-    and the metric comes what settings.metric_for_best_model names.
+    and the metric comes what settings.metric_for_best_model names; the share of texts with all labels right, which the
+    report calls accuracy there, as exact_match.
     """
     chosen = {settings.metric_for_best_model} - {"loss", "metric", "accuracy", metric}
+    exact = examples.labels.ndim == 2 and settings.metric_for_best_model == "accuracy"
 
     def evaluate(forward):
         logits, labels = predict(forward, examples, settings), examples.labels
@@ -56,6 +58,7 @@ def evaluation_of(examples, settings, metric):
             "loss": float(cross_entropies(logits, labels).mean()),
             "accuracy": float((predicted == labels).mean()),
             **{name: figure(name, logits, labels) for name in chosen},
+            **({"exact_match": figure("accuracy", logits, labels)} if exact else {}),
         } | ({} if metric == "accuracy" else {metric: score(metric, predicted, labels)})
 
     return evaluate

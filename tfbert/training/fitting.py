@@ -13,7 +13,7 @@ from tfbert.training.step import graph_of_step
 from tfbert.training.team import ONE_DEVICE, is_loss_of_worker
 
 
-def run_facts(settings, seed, encoder, data, batches):
+def run_facts(settings, seed, encoder, data, batches, validation):
     """What a run and its continuation must share for the continuation to end where the run would have, a dict."""
     return {name: getattr(settings, name) for name in settings.LASTING} | {
         "seed": seed,
@@ -21,6 +21,7 @@ def run_facts(settings, seed, encoder, data, batches):
         "dataset": data.name,
         "training texts": len(batches.examples),
         "a hash of texts and labels of": batches.examples.fingerprint(),
+        "a hash of held-out texts and labels of": validation.fingerprint(),
         "texts in a step": batches.batch_size,
     }
 

@@ -38,7 +38,7 @@ from tfbert.training.checks import (
 )
 from tfbert.training.device import find_device
 from tfbert.training.minutes import fit_into_minutes
-from tfbert.training.outputs import results_paths
+from tfbert.training.outputs import is_default, results_paths
 from tfbert.training.pretraining import read_pretraining
 from tfbert.training.settings import TrainSettings
 from tfbert.training.sizes import choose_for_texts, choose_size, in_words
@@ -103,7 +103,7 @@ class Job:
     def infer_command(self):
         """How infer.py is called with the result."""
         folder = self.settings.output_dir
-        words = [] if folder == "output" else ["--model_dir", shlex.quote(folder)]
+        words = [] if is_default(folder) else ["--model_dir", shlex.quote(folder)]
         texts = 2 if "text_pair" in self.splits.train.column_names else 1
         return " ".join(["python infer.py", *words, *[f'"{self.task.example}"'] * texts])
 

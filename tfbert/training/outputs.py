@@ -105,5 +105,9 @@ def begin(settings, model, seeds=1):
 
 def results_paths(output_dir):
     """Where plots and report go: beside output/, or into an output folder of another name."""
-    home = Path(".") if Path(output_dir) == Path("output") else Path(output_dir)
+    home = Path(".") if is_default(output_dir) else Path(output_dir)
     return home / "plots", home / "training_report.md"
+
+
+def is_default(output_dir):
+    return Path(output_dir).resolve() == Path("output").resolve()

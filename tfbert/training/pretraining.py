@@ -93,7 +93,7 @@ def new_job(settings, argv):
 
     command = command_of("pretrain.py", argv)
     learnt = sketch_of(texts["text"])
-    facts = run_facts(settings, settings.seed, encoder, data, batches)
+    facts = run_facts(settings, settings.seed, encoder, data, batches, gaps.examples)
     return PretrainJob(
         settings, command, encoder, data, device, tokenizer, config, len(texts), learnt, batches, gaps, facts
     )

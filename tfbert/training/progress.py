@@ -139,8 +139,11 @@ class Progress(keras.callbacks.Callback):
         print(f"      validation  loss {scores['loss']:.4f}  acc {scores['accuracy']:.3f}{more}  ({origin})",
               flush=True)  # fmt: skip
         if self.keeps_best:
-            chosen = self.settings.metric_for_best_model
-            name = list(scores)[-1] if chosen == "metric" else chosen
+            name = self.settings.metric_for_best_model
+            if name == "metric":
+                name = list(scores)[-1]
+            elif name == "accuracy" and "exact_match" in scores:
+                name = "exact_match"
             self.compare_with_best(-scores[name] if name in LOWER_IS_BETTER else scores[name])
 
     def compare_with_best(self, score):
