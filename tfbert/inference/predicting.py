@@ -21,9 +21,10 @@ from tfbert.report.calibration import sigmoid, softmax
 class Predictor:
     """The classifier in a folder that train.py wrote.
 
-    quantize: multiply in int8, faster and a little less exact. shared: several threads ask it at a time. labels: its label names; encoder: its TextEncoder; pair:
-    whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,); example: a text
-    such as those of its task. Raises UserError where the folder cannot be used.
+    quantize: multiply in int8, faster and a little less exact. shared: several threads ask it at a time. labels: its
+    label names; encoder: its TextEncoder; pair: whether it labels pairs of texts; thresholds: of its labels, where
+    several may hold, float (L,); example: a text such as those of its task. Raises UserError where the folder cannot
+    be used.
     """
 
     def __init__(self, folder, quantize=False, shared=False):
