@@ -21,6 +21,8 @@ from common import RESULTS, commit, save, trained
 from recipes import split_of_train
 
 TESTED = 2000
+KEPT = ("accuracy", "accuracy_low", "accuracy_high", "log_loss", "ece", "temperature", "n_train", "n_unlabelled",
+        "train_seconds", "durations", "teaching")  # of metrics.json  # fmt: skip
 
 
 def main():
@@ -67,10 +69,12 @@ def files(work, labelled, unlabelled):
 
 
 def measured(output, *flags):
-    """metrics.json of train.py with these flags, with the seconds of the whole process."""
+    """What metrics.json of train.py with these flags says, with the seconds of the whole process."""
     began = time.perf_counter()
     metrics = trained(output, *map(str, flags))
-    return metrics | {"seconds": round(time.perf_counter() - began)}
+    for row in metrics.get("teaching", []):
+        row["who"] = row["who"].split(",")[0]  # without the folder
+    return {name: metrics[name] for name in KEPT if name in metrics} | {"seconds": round(time.perf_counter() - began)}
 
 
 def table(arguments, rows):
