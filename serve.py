@@ -56,7 +56,7 @@ def main(argv=None):
     if not key.isascii():
         raise UserError("an API key has letters, digits and signs of ASCII alone, as it stands in a header")
     check_address(settings.host, settings.port)
-    predictor = Predictor(settings.model_dir, settings.quantize, shared=True)
+    predictor = Predictor(settings.model_dir, settings.quantize)
     predictor([predictor.example], *([[predictor.example]] if predictor.pair else []))  # whatever is wrong, shows now
     share = share_by_measurement(predictor) if settings.batch_tokens is None else settings.batch_tokens
     if not key and settings.host not in ("127.0.0.1", "localhost", "::1"):

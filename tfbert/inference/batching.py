@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-CALLS = 2  # at a time: each has cores while the other makes tokens of texts, answers of logits, or small operations
+CALLS = 2  # at a time: one makes tokens of texts, or answers of logits, while the model reads for the other
 SIGNS_OF_TOKEN = 4  # of a text, about
 SHORT, LONG = 24, 256  # tokens of the texts that are timed
 GAIN = 1.1  # times as fast must texts be together, or each is labelled alone
@@ -112,6 +113,17 @@ class Batcher:
             of_job = [next(results) for _ in job.texts]
             if not job.done.done():
                 job.done.set_result(of_job)
+
+
+def batches_in_turn(logits_of_batch):
+    """A model's function of batches, of which one at a time is read, by all cores."""
+    lock = threading.Lock()
+
+    def call(batch):
+        with lock:
+            return logits_of_batch(batch)
+
+    return call
 
 
 def share_by_measurement(predictor):

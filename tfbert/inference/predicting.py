@@ -21,17 +21,16 @@ from tfbert.report.calibration import sigmoid, softmax
 class Predictor:
     """The classifier in a folder that train.py wrote.
 
-    quantize: multiply in int8, faster and a little less exact. shared: several threads ask it at a time. labels: its
-    label names; encoder: its TextEncoder; pair: whether it labels pairs of texts; thresholds: of its labels, where
-    several may hold, float (L,); example: a text such as those of its task. Raises UserError where the folder cannot
-    be used.
+    quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its TextEncoder; pair:
+    whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,); example: a text
+    such as those of its task. Raises UserError where the folder cannot be used.
     """
 
-    def __init__(self, folder, quantize=False, shared=False):
+    def __init__(self, folder, quantize=False):
         self.folder = folder
-        read_whole(folder, lambda: self.load(folder, quantize, shared))
+        read_whole(folder, lambda: self.load(folder, quantize))
 
-    def load(self, folder, quantize, shared):
+    def load(self, folder, quantize):
         must_hold_model(folder)
         config_json = read_config(folder)
         config = model_config(config_json, folder)
@@ -46,7 +45,7 @@ class Predictor:
             )
         self.temperature, self.pair, self.example = reading["temperature"], reading["pair"], reading["example"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
-        self.logits_of_batch = onnx_model(folder, quantize, len(self.labels), shared) or keras_model(folder)
+        self.logits_of_batch = onnx_model(folder, quantize, len(self.labels)) or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns float32 (N, L). Raises UserError for NaN."""

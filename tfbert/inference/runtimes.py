@@ -11,11 +11,10 @@ from tfbert.common.inputs import must_be_regular
 INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
-def onnx_model(folder, quantize=False, num_labels=None, shared=False):
+def onnx_model(folder, quantize=False, num_labels=None):
     """A function from a padded batch to logits, or None where the folder has no ONNX model.
 
     quantize: by onnx/model_quantized.onnx, which is made the first time. num_labels: of its config.json, to be checked.
-    shared: several threads call it at a time.
     """
     path = Path(folder, "onnx", "model.onnx")
     if not path.exists():
@@ -32,8 +31,6 @@ def onnx_model(folder, quantize=False, num_labels=None, shared=False):
         # order, would take ten times as long as the rest of the start, and gain nothing
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
-    if shared:  # a core that waits for the others of its batch is needed for another batch
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
     try:

@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
 
 from tfbert import __version__
-from tfbert.inference.batching import Batcher, Full
+from tfbert.inference.batching import Batcher, Full, batches_in_turn
 from tfbert.inference.explaining import explanation
 from tfbert.inference.gate import Figures, Gate
 from tfbert.inference.messages import (
@@ -42,6 +42,7 @@ def new_app(predictor, figures_of_model, plots, share, waiting, seconds, api_key
     Batcher's; waiting: texts that may wait; seconds: until a request is given up; api_key: a str, or None for all.
     """
     seen = Figures()
+    predictor.logits_of_batch = batches_in_turn(predictor.logits_of_batch)
 
     def label(texts):
         ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
