@@ -176,7 +176,7 @@ def stop(job, runs):
     say("Stopped", f"after step {run.step} of {job.total_steps}; {left}")
     if job.report_path.exists():
         say("", "training_report.md and plots/ are those of an earlier run")
-    instead = f", and in place of --minutes: {job.minutes_as_flags}" if job.settings.minutes else ""
+    instead = f", and in place of --minutes: {job.minutes_as_flags or 'nothing'}" if job.settings.minutes else ""
     say("", f"To go on: the same command with --resume_from_checkpoint last{instead}")
     return 130
 

@@ -21,6 +21,8 @@ def sketch_of(texts):
 
 def share_in(sketch, texts):
     """Which share of `texts` is in the set that a sketch is of, about, a float."""
+    if not sketch:
+        return 0.0
     kept = [sketch[start : start + DIGITS] for start in range(0, len(sketch), DIGITS)]
     wanted = {hash_of(text) for text in texts}
     if len(kept) == SIZE:

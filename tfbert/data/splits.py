@@ -95,12 +95,13 @@ def load_splits(task, parts, settings):
     if task.group_column and (shared := len(set(test["group"]) & set(train["group"]))):
         where = "--test_file" if settings.test_file else "the test split"
         notes.append(f"{shared:,} groups of {task.group_column} stand in train and in {where}")
-    if parts.held_out and (both := len(set(keys_of(held_out)) & set(keys_of(test)))):
+    test_texts = list(keys_of(test))
+    if parts.held_out and (both := len(set(keys_of(held_out)) & set(test_texts))):
         notes.append(
             f"{both:,} different {task.unit} stand in --validation_file and in test: what is chosen by them is tested "
             "on them"
         )
-    found = repeats(list(keys_of(train)), train["label"][:], list(keys_of(test)))
+    found = repeats(list(keys_of(train)), train["label"][:], test_texts)
     notes += found.in_words(task.unit)
     return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found)
 
@@ -195,11 +196,11 @@ def hold_out(train, settings, given=None):
         return train.select(drawn_order(train, settings.seed)[: settings.max_train_samples]), given
     if len(train) < 10:
         raise UserError(f"{len(train)} texts are there to train on: at least 10 are needed")
-    wanted, held_out = min(settings.max_train_samples or len(train), len(train)), size_of_held_out(settings, len(train))
+    held_out = size_of_held_out(settings, len(train))
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
     drawn, rest = parted(train, held_out, settings.seed, SPARED)
-    return train.select(rest[:wanted]), train.select(drawn)
+    return train.select(rest[: settings.max_train_samples]), train.select(drawn)
 
 
 def size_of_held_out(settings, texts):

@@ -104,8 +104,7 @@ def shown_examples(record):
     ]  # fmt: skip
     name = Path(record.job.settings.example_file).name
     return ["## What it says of some texts", "", *table(["", "it says", "sure to", "text"], rows), "",
-            f"The texts of {name}, {right} of {len(rows)} right; they are no test. Words that speak for what it says "
-            "are **bold**."]  # fmt: skip
+            f"The texts of {name}, {right} of {len(rows)} right; they are no test. " + what_is_bold(False)]  # fmt: skip
 
 
 def what_to_try(record):

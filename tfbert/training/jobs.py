@@ -211,8 +211,10 @@ def new_job(settings, argv, stack):
     unknown = None if share is None else known_in_words(share, encoder.name)
     if settings.minutes:
         fit_into_minutes(job, chosen)
-        job.splits = splits = load_splits(task, parts, settings)
-        job.train, job.config = job.train.first(len(splits.train)), config_of_classifier()
+        job.config = config_of_classifier()
+        if settings.max_train_samples < len(job.train):
+            job.splits = splits = load_splits(task, parts, settings)
+            job.train = job.train.first(len(splits.train))
     if settings.method == "finetune":
         check_steps(settings, job.batches(settings.seed))
     evaluated = max(len(job.validation), len(job.test))

@@ -7,7 +7,7 @@ from itertools import islice
 from tfbert.common.console import say
 from tfbert.common.errors import UserError
 from tfbert.data.splits import size_of_held_out
-from tfbert.training.sizes import filled, is_read_once, share_of_forward
+from tfbert.training.sizes import is_read_once, share_of_forward
 
 TIMED = 5  # batches
 RESERVED = 0.1  # of the time, for what cannot be foreseen: saving, TF-IDF, plots
@@ -50,8 +50,8 @@ def fit_into_minutes(job, by_default):
             of_all = size_of_held_out(settings, len(job.train) + len(job.validation))
             flags["validation_samples"] = settings.validation_samples = of_all
         flags["max_train_samples"] = settings.max_train_samples = texts
-    if filled(settings, {"hidden_dropout": 0.0} if is_read_once(settings, job.task, job.device) else {}):
-        flags["hidden_dropout"] = 0.0
+    if settings.hidden_dropout is None and is_read_once(settings, job.task, job.device):
+        flags["hidden_dropout"] = settings.hidden_dropout = 0.0
     if settings.head == "regression" and settings.adversarial is None:
         flags["adversarial"] = 0  # of fewer texts, it would be by default
     if settings.seeds == 1 and passes >= settings.num_train_epochs:
