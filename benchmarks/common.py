@@ -37,6 +37,9 @@ def trained(output, *flags):
 
 def random_classifier(policy, xla, longest=512, hidden_dropout=0.0, attention_dropout=0.0):
     """A compiled SequenceClassifier of MiniLM's size, 6 layers of width 384, with random weights."""
+    from tfbert.model.backend import load_keras
+
+    load_keras()
     import keras
 
     from tfbert.model.configs import ModelConfig

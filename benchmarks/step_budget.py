@@ -1,9 +1,10 @@
 """Where the time of a training step goes on a CPU, and what each decision in the code is worth.
 
 usage: python benchmarks/step_budget.py [--rounds 3] [--batch_size 16] [--tokens 256]
+       python benchmarks/step_budget.py --precision float32    # on a CPU without bfloat16 products
 
 One step of a 6-layer encoder of width 384 with random weights and tokens, without padding. Variants undo one
-decision each, in processes of their own, in turns. Writes results/step_budget.json and .md.
+decision each, in processes of their own, in turns. Writes results/step_budget.json and .md, or step_budget_float32.
 """
 
 import argparse
@@ -25,8 +26,9 @@ from common import RESULTS, random_classifier, save
 from tfbert.common.errors import run
 
 VARIANTS = {
-    "as it is": "this project's quick job: mixed bfloat16, no dropout",
-    "float32": "float32 products",
+    "as it is": "this project's quick job, no dropout",
+    "float32": "float32 products in place of bfloat16",
+    "TensorFlow's operators": "TensorFlow's own operators, not oneDNN's (`TF_ENABLE_ONEDNN_OPTS=0`)",
     "op by op": "GELU, softmax and LayerNorm as Keras computes them, operation by operation",
     "keras optimizer": "Keras's own AdamW",
     "xla": "the whole step compiled by XLA",
@@ -55,31 +57,39 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="beside as it is")
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)  # one measurement, in a process
     parser.add_argument("--profile", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.variant:
         print(json.dumps(measure(arguments)))
         return
-    seconds, peaks = {name: [] for name in VARIANTS}, []
+    names = [name for name in VARIANTS if name == "as it is" or name in arguments.variants]
+    if arguments.precision == "float32" and "float32" in names:
+        names.remove("float32")
+    seconds, peaks = {name: [] for name in names}, []
     for number in range(arguments.rounds):
-        for name in VARIANTS:
+        for name in names:
             figures = in_a_process(arguments, "--variant", name)
             seconds[name].append(figures["seconds"])
             peaks.append(figures["peak"])
         print(f"round {number + 1} of {arguments.rounds}", flush=True)
     budgets = {
         name: in_a_process(arguments, "--profile", "--variant", name)["operations"]
-        for name in ("as it is", "op by op", "float32")
+        for name in ("as it is", "op by op", "float32", "TensorFlow's operators")
+        if name in names
     }
     write(seconds, budgets, max(peaks), arguments)
 
 
 def in_a_process(arguments, *options):
     command = [sys.executable, __file__, *options, "--batch_size", str(arguments.batch_size),
-               "--tokens", str(arguments.tokens)]  # fmt: skip
+               "--tokens", str(arguments.tokens), "--precision", arguments.precision]  # fmt: skip
     # in a profile, one operation at a time: otherwise the times of operations that overlap say nothing
     environment = os.environ | ({"TF_NUM_INTEROP_THREADS": "1"} if "--profile" in options else {})
+    if "TensorFlow's operators" in options:
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -104,7 +114,7 @@ def measure(arguments):
         fused.add_and_normalize = plain_layer_norm
     if variant == "keras optimizer":
         optimizer.AdamW = lambda *arguments, shares, **settings: keras.optimizers.AdamW(*arguments, **settings)
-    precision = "float32" if variant == "float32" else "bfloat16"
+    precision = "float32" if variant == "float32" else arguments.precision
     model = random_classifier(
         precision if precision == "float32" else f"mixed_{precision}",
         variant == "xla",
@@ -175,16 +185,16 @@ def write(seconds, budgets, peak, arguments):
     lines = [
         f"{arguments.batch_size} reviews of {arguments.tokens} tokens, 6 layers of width 384; "
         f"{(linear + attention) / 1e9:.0f} GFLOP in matrix products; the fastest matrix product of this machine: "
-        f"{peak / 1e9:,.0f} GFLOPS; medians of {arguments.rounds} rounds in turns; {time.strftime('%Y-%m-%d')}; "
-        "`python benchmarks/step_budget.py`",
+        f"{peak / 1e9:,.0f} GFLOPS; {arguments.precision}; medians of {arguments.rounds} rounds in turns; "
+        f"{time.strftime('%Y-%m-%d')}; `python benchmarks/step_budget.py`",
         "",
         "| a step with | ms | as it is = 1 | share of the matrix product's speed |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for name, text in VARIANTS.items():
+    for name in seconds:
         ratio = statistics.median(a / b for a, b in zip(seconds[name], seconds["as it is"]))
         share = (linear + attention) / middle[name] / peak
-        lines.append(f"| {text} | {1e3 * middle[name]:.0f} | {ratio:.2f} | {share:.0%} |")
+        lines.append(f"| {VARIANTS[name]} | {1e3 * middle[name]:.0f} | {ratio:.2f} | {share:.0%} |")
     lines += ["", "| ms, one operation at a time | " + " | ".join(budgets) + " |", "| --- |" + " ---: |" * len(budgets)]
     known = {operation: group for group, names in GROUPS.items() for operation in names}
     table = {name: collections.Counter() for name in budgets}
@@ -196,7 +206,8 @@ def write(seconds, budgets, peak, arguments):
         lines.append(f"| {group} | " + " | ".join(f"{table[name][group]:.0f}" for name in budgets) + " |")
     lines.append("| sum | " + " | ".join(f"{sum(table[name].values()):.0f}" for name in budgets) + " |")
     everything = {"seconds": seconds, "operations": budgets, "peak": peak}
-    save(RESULTS / "step_budget", "\n".join(lines) + "\n", everything)
+    name = "step_budget" if arguments.precision == "bfloat16" else "step_budget_float32"
+    save(RESULTS / name, "\n".join(lines) + "\n", everything)
 
 
 if __name__ == "__main__":

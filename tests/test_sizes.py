@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from conftest import FIXTURES
 
@@ -11,7 +12,7 @@ from tfbert.data.tasks import chosen_task
 from tfbert.model import configs
 from tfbert.model.config_files import trained_pooling
 from tfbert.training.settings import TrainSettings
-from tfbert.training.sizes import choose_for_texts, choose_size
+from tfbert.training.sizes import choose_for_texts, choose_size, expected_duration
 
 CPU = SimpleNamespace(is_gpu=False, team=SimpleNamespace(size=1))
 SHAPE = configs.model_config(configs.read_encoder_config(FIXTURES / "tiny_bert"), "tiny_bert")
@@ -102,3 +103,24 @@ def test_frozen_vectors_are_those_that_the_encoder_was_trained_for():
     assert sized("mean", 200, train_file="own.csv", method="features").pooling == "mean"
     assert sized(None, 200, train_file="own.csv", method="features").pooling == "first"
     assert sized("mean", 200, task_name="sst2", method="features").pooling == "first"
+
+
+class HundredTokens:
+    """A thousand steps of a hundred tokens each."""
+
+    steps_per_epoch = 1000
+
+    def padded_tokens(self, start, steps):
+        return 100 * steps
+
+
+@pytest.mark.parametrize(
+    "seconds, flags, offered", [(0.004, {}, False), (0.02, {}, True), (0.02, {"minutes": 60}, False)]
+)
+def test_a_long_job_is_told_how_it_gets_shorter(seconds, flags, offered):
+    texts = SimpleNamespace(lengths=np.full(10, 100))
+    job = SimpleNamespace(settings=TrainSettings(**flags), batches=lambda seed: HundredTokens(), total_steps=1000,
+                          test=texts, validation=texts, teacher=None)  # fmt: skip
+    words = expected_duration(job, seconds)
+    assert words.startswith(f"about {100_000 * seconds * 1.02 / 60:.0f} min of training and evaluation")
+    assert ("--minutes" in words) == offered

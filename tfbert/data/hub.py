@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import queue
 import re
+import sys
 import threading
 import time
 import urllib.error
@@ -51,7 +52,10 @@ def snapshot(repo, patterns, **kwargs):
     Raises NothingThere where none does, SilentServer where the Hub stops answering, OSError where a file came damaged.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     begun = time.time()
     folder = watched(lambda: snapshot_download(repo, allow_patterns=patterns, **kwargs), repo)
     check_hashes(folder, begun)

@@ -6,6 +6,7 @@ FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_
                    "adversarial")  # fmt: skip
 UPDATES = 400  # of own data, about; between so many epochs:
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # half as many where the head comes from regression
+LONG = 15 * 60  # seconds, from which on --minutes is offered
 MOST_UPDATES = 2500  # of large sets, in 2 epochs at least
 MOVED = 0.2  # in adversarial training, from a head that comes from regression,
 MANY = 20_000  # unless there are more texts than that
@@ -123,4 +124,7 @@ def expected_duration(job, seconds):
     read = int(job.test.lengths.sum()) + 5 * int(job.validation.lengths.sum())
     expected = seconds * (trained + read * share_of_forward(job.settings)) * (job.settings.seeds + bool(job.teacher))
     rounded = f"{expected / 60:.0f} min" if expected > 90 else f"{max(10, round(expected, -1)):.0f} s"
-    return f"about {rounded} of training and evaluation"
+    settings = job.settings
+    decided = settings.minutes or settings.teacher or settings.from_scratch or settings.resume_from_checkpoint
+    shorter = "" if decided or expected < LONG else "; --minutes 10 fits it into ten"
+    return f"about {rounded} of training and evaluation{shorter}"
