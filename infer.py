@@ -11,7 +11,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy multiplies nothing here; its threads take 40 ms to start
 
 import contextlib
-import select
 import stat
 import sys
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tfbert.common.console import note, say
 from tfbert.common.errors import UserError, run
 from tfbert.common.files import write_text
 from tfbert.common.settings import option, parse
+from tfbert.common.systems import comes_within
 from tfbert.common.text import is_utf8
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
@@ -159,7 +159,10 @@ def something_is_piped(settings):
     """
     if sys.stdin is None or sys.stdin.closed:
         return False
-    mode = os.fstat(0).st_mode
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:  # a shell in a window of Python's own
+        return False
     if not stat.S_ISFIFO(mode):
         return stat.S_ISREG(mode)
     if not (comes_within(1) or waits_for(PATIENCE)):
@@ -171,11 +174,6 @@ def something_is_piped(settings):
         return True
     note("standard input is empty, so here is the example")
     return False
-
-
-def comes_within(seconds):
-    """Whether standard input has something, or ends, by then; on Windows, whose select knows only sockets, always."""
-    return os.name == "nt" or bool(select.select([0], [], [], seconds)[0])
 
 
 def waits_for(seconds):

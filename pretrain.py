@@ -7,13 +7,13 @@ Leaves an encoder in pretrained/. Labels are not read; the test split neither, b
 unsupervised split.
 """
 
-import shlex
 import sys
 
 from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
 from tfbert.common.settings import parse
+from tfbert.common.systems import quoted
 from tfbert.common.timing import clock
 from tfbert.model import configs
 from tfbert.model.folders import ENCODER_FILES, save_encoder
@@ -69,8 +69,8 @@ def next_command(settings):
     given = {name: getattr(settings, name) for name in data if getattr(settings, name) != getattr(default, name)}
     if "text_column" in given:
         given.setdefault("label_column", "LABEL")
-    words = [f"--{name} {shlex.quote(str(value))}" for name, value in given.items()]
-    return " ".join(["python train.py", f"--model_name_or_path {shlex.quote(settings.output_dir)}", *words])
+    words = [f"--{name} {quoted(str(value))}" for name, value in given.items()]
+    return " ".join(["python train.py", f"--model_name_or_path {quoted(settings.output_dir)}", *words])
 
 
 def save(job, model, progress):

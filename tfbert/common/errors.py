@@ -2,9 +2,11 @@
 
 import contextlib
 import difflib
+import errno
 import os
 import sys
 
+from tfbert.common.systems import WINDOWS
 from tfbert.common.text import printable
 
 
@@ -12,14 +14,18 @@ class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
 
 
-PACKAGES = {"tensorflow", "keras", "transformers", "tokenizers", "datasets", "huggingface_hub", "safetensors", "h5py",
-            "sentencepiece", "onnx", "onnxruntime", "sklearn", "matplotlib", "seaborn", "numpy", "yaml"}  # fmt: skip
+PACKAGES = {"tensorflow", "keras", "transformers", "tokenizers", "datasets", "huggingface_hub", "pyarrow", "safetensors",
+            "h5py", "sentencepiece", "onnx", "onnxruntime", "sklearn", "matplotlib", "seaborn", "numpy", "yaml"}  # fmt: skip
+
+
+RUNTIME = "; on Windows also the latest Visual C++ Redistributable, aka.ms/vs/17/release/vc_redist.x64.exe" * WINDOWS
 
 
 def not_installed(package):
+    activate = ".venv\\Scripts\\activate" if WINDOWS else "source .venv/bin/activate"
     return (
         f"{package} is not installed in this Python ({sys.executable}): activate the environment that has it "
-        "(source .venv/bin/activate), or pip install -r requirements.txt"
+        f"({activate}), or pip install -r requirements.txt{RUNTIME}"
     )
 
 
@@ -51,7 +57,9 @@ def one_line(error):
     return " ".join((str(error) or type(error).__name__).split())[:160]
 
 
-# of a full, read-only, forbidden or failing disk, whichever library met it; the last three are those of Windows
+# of a full, read-only, forbidden or failing disk, whichever library met it; the last three are those of Windows, which
+# speaks the user's language elsewhere
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG}
 DISK_WORDS = ("No space left", "Disk quota exceeded", "Read-only file system", "Permission denied",
               "Operation not permitted", "File too large", "Input/output error", "File name too long",
               "Access is denied", "being used by another process", "not enough space on the disk")  # fmt: skip
@@ -59,8 +67,15 @@ DISK_WORDS = ("No space left", "Disk quota exceeded", "Read-only file system", "
 
 def disk_trouble(error):
     """What the disk said behind an error, or None."""
-    said = [str(each) for each in causes(error)]
-    return next((text for text in said if any(word in text for word in DISK_WORDS)), None)
+    for each in causes(error):
+        if getattr(each, "errno", None) in DISK_ERRORS or any(word in str(each) for word in DISK_WORDS):
+            return str(each)
+    return None
+
+
+def is_gone_reader(error):
+    """Whether a write failed as the program that reads has ended: Windows calls that an invalid argument."""
+    return WINDOWS and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
 
 
 def run(main):
@@ -88,7 +103,14 @@ def run(main):
         if error.name not in PACKAGES:
             raise
         message = not_installed(error.name)
+    except ImportError as error:
+        if not WINDOWS:
+            raise
+        message = f"{error}{RUNTIME}"
     except Exception as error:
+        if is_gone_reader(error):
+            silence(sys.stdout)
+            return 141
         message = disk_trouble(error)
         if message is None:
             raise

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfbert.common.console import note
 from tfbert.common.errors import UserError
+from tfbert.common.systems import patiently
 
 ASIDE = ".replaced"  # where replace_entries lays what it replaces
 
@@ -25,14 +26,14 @@ def replaced_file(path):
     staged = path.with_name(f".{path.name}.saving{path.suffix}")
     try:
         yield staged
-        os.replace(staged, path)
+        patiently(os.replace, staged, path)
     finally:
         staged.unlink(missing_ok=True)
 
 
 def write_text(path, text):
     with replaced_file(path) as staged:
-        staged.write_text(text, encoding="utf-8")
+        staged.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path, value):
@@ -65,11 +66,17 @@ def replaced_folder(folder, owned=None):
     try:
         yield staged
         if not folder.exists():
-            os.rename(staged, folder)
+            patiently(os.rename, staged, folder)
         elif mounted or not swapped(staged, folder, owned):
             replace_entries(staged, folder, owned)
     finally:
         discard(staged, folder, owned)
+
+
+def same_file(one, other):
+    """Whether two paths are of one file, or would be, also where a disk takes Data.csv for data.csv."""
+    one, other = Path(one), Path(other)
+    return one.samefile(other) if one.exists() and other.exists() else one.resolve() == other.resolve()
 
 
 def sum_of(path):
@@ -133,7 +140,7 @@ def discard(staged, folder, owned):
     own = [entry for entry in staged.iterdir() if owned and entry.name not in {*owned, ASIDE}]
     for entry in [*(aside.iterdir() if aside.exists() else ()), *own]:
         if folder.exists() and not (folder / entry.name).exists():
-            os.rename(entry, folder / entry.name)
+            patiently(os.rename, entry, folder / entry.name)
     try:
         shutil.rmtree(staged)
     except OSError as error:
@@ -142,6 +149,8 @@ def discard(staged, folder, owned):
 
 def swapped(staged, folder, owned):
     """Exchanges the two; a user's own files stay in `folder`. False, and all is as before, where that cannot be."""
+    if sys.platform != "linux":
+        return False
     own = [name for name in os.listdir(folder) if owned and name not in owned and not (staged / name).exists()]
     if not moved(own, folder, staged):
         return False
@@ -168,18 +177,16 @@ def is_mount(folder):
     probe = folder.with_name(f".{folder.name}.probe")
     probe.touch()
     try:
-        os.rename(probe, folder / probe.name)
+        patiently(os.rename, probe, folder / probe.name)
     except OSError:
-        probe.unlink()
+        patiently(probe.unlink)
         return True
-    (folder / probe.name).unlink()
+    patiently((folder / probe.name).unlink)
     return False
 
 
 def exchange(one, other):
-    """Swaps two folders in one step: renameat2(2) with RENAME_EXCHANGE. False where the system cannot."""
-    if sys.platform != "linux":
-        return False
+    """Swaps two folders in one step: Linux's renameat2(2) with RENAME_EXCHANGE. False where the system cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     current_folder, exchange_flag = -100, 2
     return rename is not None and 0 == rename(
@@ -197,12 +204,12 @@ def replace_entries(staged, folder, owned=None):
     try:
         for entry in list(folder.iterdir()):
             if entry.name in {*new, *(owned or ())}:
-                os.rename(entry, aside / entry.name)
+                patiently(os.rename, entry, aside / entry.name)
         for name in new:
-            os.rename(staged / name, folder / name)
+            patiently(os.rename, staged / name, folder / name)
     except OSError:
         for name in new:
             if not (staged / name).exists():
-                os.rename(folder / name, staged / name)
+                patiently(os.rename, folder / name, staged / name)
         raise  # what was laid aside goes back when `staged` is discarded
-    shutil.rmtree(aside)
+    patiently(shutil.rmtree, aside)

@@ -9,13 +9,13 @@ import dataclasses
 import json
 import os
 import reprlib
-import shlex
 import sys
 import types
 import typing
 from pathlib import Path
 
 from tfbert.common.errors import UserError, nearest
+from tfbert.common.systems import command_line
 from tfbert.common.text import is_utf8
 
 MEANT = {
@@ -110,7 +110,7 @@ def command_of(script, argv=None):
         for before, word in zip([None, *arguments], arguments)
         if before not in resuming and word.partition("=")[0] not in resuming
     ]
-    return shlex.join(["python", script, *kept])
+    return command_line(["python", script, *kept])
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -216,7 +216,7 @@ def checked_value(field, value):
     except (TypeError, ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise UserError(f"{flag}: must be {kind}") from None
-    if wanted is str and value.startswith("~/"):  # from a settings file, or after a =, where the shell leaves it
+    if wanted is str and value.startswith(("~/", "~\\")):  # from a settings file, or after a =: shells leave it
         value = os.path.expanduser(value)
     if (
         wanted is str

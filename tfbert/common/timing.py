@@ -64,7 +64,7 @@ class Progress(Countdown):
 
     def __init__(self, what, whole=None):
         super().__init__(whole)
-        self.what, self.live = what, sys.stderr.isatty()
+        self.what, self.live = what, (sys.stderr and sys.stderr.isatty())
 
     def __enter__(self):
         if self.live:

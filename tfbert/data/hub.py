@@ -7,8 +7,6 @@ import re
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from functools import cache
 from pathlib import Path
 
@@ -24,8 +22,12 @@ class NothingThere(FileNotFoundError):
 
 @cache
 def hub_trouble():
-    """Why the Hub cannot be used, in words, or None. Asks once, and knows within PROBE_SECONDS."""
+    """Why the Hub cannot be used, in words, or None. Asks once, and knows within PROBE_SECONDS.
+
+    It asks as downloads do, with the certificates of the Hub's client: Python's own, on macOS, may have none.
+    """
     from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
 
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
@@ -33,12 +35,10 @@ def hub_trouble():
 
     def ask():
         try:
-            urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=PROBE_SECONDS)
-            answer.append(None)
-        except urllib.error.HTTPError as error:
-            answer.append(f"the Hub answers with error {error.code}" if error.code >= 500 else None)
-        except (OSError, ValueError) as error:
-            answer.append(f"the Hub cannot be reached ({one_line(getattr(error, 'reason', error))})")
+            code = get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS).status_code
+            answer.append(f"the Hub answers with error {code}" if code >= 500 else None)
+        except Exception as error:  # the client has a class for each way to fail
+            answer.append(f"the Hub cannot be reached ({one_line(error)})")
 
     probe = threading.Thread(target=ask, daemon=True)  # a name look-up obeys no time limit but this join's
     probe.start()
@@ -134,7 +134,8 @@ def no_leftovers(repo):
 
         for kind in ("models", "datasets"):
             for leftover in Path(constants.HF_HUB_CACHE, f"{kind}--{repo.replace('/', '--')}").rglob("*.incomplete"):
-                leftover.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # Windows keeps what a thread has open
+                    leftover.unlink(missing_ok=True)
         raise
 
 

@@ -43,7 +43,7 @@ def doubts(labels, column):
                                                          if sign in label))  # fmt: skip
         if joined and not all(map(NUMBER.fullmatch, labels)) and not odd:
             yield (f"{joined[0][:60]!r} is learnt as one label of {column}: "
-                   f"where it names several, --label_separator '{sign}' parts them")  # fmt: skip
+                   f"where it names several, --label_separator \"{sign}\" parts them")  # fmt: skip
 
 
 def names_of(dataset, task, source, notes):

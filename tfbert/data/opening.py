@@ -5,13 +5,13 @@ import contextlib
 import gzip
 import io
 import os
-import shlex
 import stat
 import zlib
 from itertools import chain
 from pathlib import Path
 
 from tfbert.common.errors import UserError
+from tfbert.common.systems import WINDOWS, quoted
 
 LINE = 1 << 26  # bytes of one, at most
 EMPTY = 1_000_000  # lines without a sign, one after another, at most: a small .gz holds millions
@@ -119,11 +119,13 @@ def check_length(line, number, name):
 
 def converted(name, encoding):
     """The command that converts a file, or standard input, from an encoding to UTF-8."""
+    if WINDOWS:
+        return "save it as CSV UTF-8, as Excel calls it"
     command, path = f"iconv -f {encoding} -t UTF-8", Path(name)
     if not path.exists():
         return f"pipe it through {command}"
     packed = path.suffix.lower() == ".gz"
     bare = path.with_suffix("") if packed else path
-    new = shlex.quote(str(bare.with_name(f"{bare.stem}.utf8{bare.suffix}")))
-    old = shlex.quote(str(path))
+    new = quoted(str(bare.with_name(f"{bare.stem}.utf8{bare.suffix}")))
+    old = quoted(str(path))
     return f"gzip -dc {old} | {command} > {new}" if packed else f"{command} {old} > {new}"

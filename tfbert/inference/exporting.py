@@ -204,7 +204,7 @@ def write_litert(model, folder, reading, length):
 
     inputs, lines = some_inputs(model.config, 1, length), []
     wanted = np.asarray(model(inputs, training=False))
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:  # Windows: while it is mapped
         write_saved_model(model, work, reading, 1, length)
         for name, optimizations in (("model.tflite", []), ("model_int8.tflite", [tf.lite.Optimize.DEFAULT])):
             converter = tf.lite.TFLiteConverter.from_saved_model(work)

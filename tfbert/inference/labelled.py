@@ -5,7 +5,7 @@ import csv
 from pathlib import Path
 
 from tfbert.common.errors import UserError
-from tfbert.common.files import replaced_file
+from tfbert.common.files import replaced_file, same_file
 from tfbert.common.text import json_text
 from tfbert.inference.parquet_file import parquet_writer
 
@@ -76,5 +76,5 @@ def check_target(flag, path, kinds, *others):
     if not target.parent.is_dir():
         raise UserError(f"{flag} {path}: there is no folder {target.parent}")
     for other in filter(None, others):
-        if target.resolve() == Path(other).resolve():
+        if same_file(target, other):
             raise UserError(f"{flag} {path} is {other}, which would be lost: name another")

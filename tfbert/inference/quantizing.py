@@ -7,6 +7,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+from tfbert.common.systems import patiently
+
 
 def quantize(source, target):
     """Writes the ONNX model `source` to `target` with weights in int8, a scale for each column.
@@ -25,4 +27,4 @@ def quantize(source, target):
         weights = staged.with_name(target.name + ".data")
         weights.chmod(staged.stat().st_mode)
         for path in (weights, staged):  # the graph last: with it the model is there
-            os.replace(path, target.parent / path.name)
+            patiently(os.replace, path, target.parent / path.name)

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 
+from tfbert.common.systems import shows_colours
 from tfbert.common.text import printable
 
 FAINT = 0.15  # of the strongest word's score, below which a word is not shown to matter
@@ -83,7 +84,8 @@ def show_json(texts, result, multi_label):
 
 def in_colours():
     """Whether standard output shows them: a terminal, whose user did not ask for none (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and sys.stdout.isatty() and shows_colours()
 
 
 def of_part(reason, part):

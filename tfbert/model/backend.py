@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from tfbert.common.errors import UserError
+from tfbert.common.errors import RUNTIME, UserError
 
 
 def load_keras():
@@ -21,7 +21,7 @@ def load_keras():
         with silent_stderr():
             import keras
     except ImportError as error:
-        raise UserError(f"{error}: install with pip install -r requirements.txt") from error
+        raise UserError(f"{error}: install with pip install -r requirements.txt{RUNTIME}") from error
     keras.config.disable_traceback_filtering()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a graph for each length, which is meant
 
@@ -29,8 +29,13 @@ def load_keras():
 @contextlib.contextmanager
 def silent_stderr():
     """Sends file descriptor 2, which C++ code writes to, nowhere."""
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        saved = os.dup(2)
+        sys.stderr.flush()
+    except (OSError, AttributeError):  # there is none, as in a program with a window
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield

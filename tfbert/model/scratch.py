@@ -36,7 +36,8 @@ def new_encoder(preset, texts, folder):
     first = [*SPECIAL, *alphabet, *("##" + sign for sign in alphabet)]
     words.train_from_iterator(texts, vocab_size=VOCABULARY, min_frequency=2, special_tokens=first, show_progress=False)
     vocabulary = words.get_vocab()
-    Path(folder, "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)) + "\n", encoding="utf-8")
+    lines = sorted(vocabulary, key=vocabulary.get)
+    Path(folder, "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     BertTokenizerFast(str(Path(folder, "vocab.txt"))).save_pretrained(folder)
     write_json(Path(folder, "config.json"), new_config(preset) | {"vocab_size": len(vocabulary)})
     description = f"a new BERT ({preset}), with a vocabulary of {len(vocabulary):,} pieces from the training texts"

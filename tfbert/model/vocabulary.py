@@ -1,6 +1,5 @@
 """The tokenizer in a model's folder: loaded, fitted to the embeddings, saved."""
 
-import shlex
 from pathlib import Path
 
 from tokenizers.models import WordPiece
@@ -76,11 +75,11 @@ def lower_cases(vocabulary, flag):
         return flag == "true"
     if Path(vocabulary.parent, "config.json").exists():
         if capitals:
-            file = shlex.quote(str(vocabulary.with_name("tokenizer_config.json")))
+            file = vocabulary.with_name("tokenizer_config.json")
             note_once(
                 f"{vocabulary} has {len(capitals):,} entries with capitals, such as {capitals[0]}, which no text "
-                f"reaches, as texts are lower-cased; where the model is a cased one: --do_lower_case false, or "
-                f"""echo '{{"do_lower_case": false}}' > {file}"""
+                "reaches, as texts are lower-cased; where the model is a cased one: --do_lower_case false, or "
+                f"""{{"do_lower_case": false}} in {file}"""
             )
         return True
     name = vocabulary.resolve().parent.name
@@ -129,4 +128,4 @@ def save_tokenizer(tokenizer, folder):
         return
     vocabulary = tokenizer.get_vocab()
     lines = sorted(vocabulary, key=vocabulary.get)
-    Path(folder, "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Path(folder, "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

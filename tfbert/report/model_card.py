@@ -1,5 +1,7 @@
 """output/README.md, the model card of the Hugging Face Hub."""
 
+from pathlib import Path, PurePath
+
 from tfbert.common.files import write_text
 from tfbert.model.configs import model_config
 from tfbert.model.weight_names import WITHOUT_TENSORFLOW
@@ -24,7 +26,7 @@ With transformers 5 and PyTorch, from pytorch/:
 ```python
 from transformers import AutoModelForSequenceClassification
 
-model = AutoModelForSequenceClassification.from_pretrained("{settings.output_dir}/pytorch")
+model = AutoModelForSequenceClassification.from_pretrained("{Path(settings.output_dir).as_posix()}/pytorch")
 ```"""
 
 
@@ -37,7 +39,7 @@ def what_it_reads(settings):
 def write_model_card(path, record):
     """The model card of the Hugging Face Hub, output/README.md."""
     metrics, job, settings = record.metrics, record.job, record.job.settings
-    metric = metrics["metric"]
+    metric, folder = metrics["metric"], Path(settings.output_dir).as_posix()
     head = ["library_name: keras", "pipeline_tag: text-classification", "metrics:", f"- {METRICS[metric]}"]
     if job.pretraining and "(local" not in job.pretraining["model_source"]:
         head.append(f"base_model: {job.pretraining['model']}")
@@ -52,7 +54,7 @@ def write_model_card(path, record):
         + "\n".join(head)
         + "\n---\n"
         + f"""
-# {job.encoder_name.rsplit("/")[-1]}, fine-tuned for {record.title}
+# {PurePath(job.encoder_name).name}, fine-tuned for {record.title}
 
 Labels: {one_line(", ".join(job.splits.label_names))}.
 {METRICS[metric].capitalize()} {metrics[metric]:.4f} (95% interval
@@ -74,8 +76,8 @@ With TensorFlow, from this project:
 ```python
 from tfbert import AutoTokenizer, TFAutoModelForSequenceClassification
 
-tokenizer = AutoTokenizer.from_pretrained("{settings.output_dir}")
-model = TFAutoModelForSequenceClassification.from_pretrained("{settings.output_dir}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+model = TFAutoModelForSequenceClassification.from_pretrained("{folder}")
 logits = model(**tokenizer("a text", truncation=True, return_tensors="tf")).logits
 ```
 

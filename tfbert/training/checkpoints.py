@@ -37,7 +37,7 @@ def write_checkpoint(folder, model, state, best_weights=None):
         write_json(staged / STATE, state)
         write_json(staged / SUMS, {path.name: sum_of(path) for path in sorted(staged.iterdir())})
     for older in checkpoints_in(folder)[KEPT:]:
-        shutil.rmtree(older)
+        shutil.rmtree(older, ignore_errors=True)  # what is left goes with the next
 
 
 def read_newest(paths, model, run_facts):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from tfbert.common.errors import UserError
+from tfbert.common.files import same_file
 from tfbert.model.folders import OUTPUT_FILES
 from tfbert.report.confusions import MANY
 from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
@@ -37,7 +38,7 @@ def check_settings(settings):
         raise UserError("--average_seeds averages several runs: add --seeds 3")
     if (settings.unsupervised or settings.unlabelled_file) and not settings.teacher:
         raise UserError("texts without labels are learnt from a --teacher alone: name one, or run pretrain.py on them")
-    if settings.teacher and Path(settings.teacher).resolve() == Path(settings.output_dir).resolve():
+    if settings.teacher and same_file(settings.teacher, settings.output_dir):
         raise UserError(f"--teacher {settings.teacher} is --output_dir too, and would be replaced: name another")
     for name in ("unlabelled_file", "example_file"):
         path = getattr(settings, name)

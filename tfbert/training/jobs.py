@@ -1,7 +1,7 @@
 """A training job: what train.py's settings lead to, checked, completed and tokenized before TensorFlow has work."""
 
 import contextlib
-import shlex
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import numpy as np
 from tfbert.common.console import say
 from tfbert.common.locks import sole_run
 from tfbert.common.settings import command_of
+from tfbert.common.systems import WINDOWS, quoted
 from tfbert.common.timing import Stopwatch
 from tfbert.data.batches import Examples, TrainBatches
 from tfbert.data.labels import balanced_weights, has_lists, shares_of_labels
@@ -23,6 +24,7 @@ from tfbert.data.tasks import MULTI_LABEL, chosen_task
 from tfbert.data.tokenizing import TextEncoder
 from tfbert.data.vocabulary import known_in_words, unknown_share
 from tfbert.model import configs, scratch
+from tfbert.model.backend import load_keras
 from tfbert.model.config_files import trained_pooling
 from tfbert.model.vocabulary import fitted_config, load_tokenizer
 from tfbert.report.suspects import suspects_of
@@ -103,7 +105,7 @@ class Job:
     def infer_command(self):
         """How infer.py is called with the result."""
         folder = self.settings.output_dir
-        words = [] if is_default(folder) else ["--model_dir", shlex.quote(folder)]
+        words = [] if is_default(folder) else ["--model_dir", quoted(folder)]
         texts = 2 if "text_pair" in self.splits.train.column_names else 1
         return " ".join(["python infer.py", *words, *[f'"{self.task.example}"'] * texts])
 
@@ -150,6 +152,10 @@ def prepare(settings, argv=None):
 
 def new_job(settings, argv, stack):
     """As prepare. stack: an ExitStack for what is temporary."""
+    if sys.platform == "darwin":
+        load_keras()  # a pyarrow that comes before TensorFlow can hang it (keras-team/keras, issue 23083)
+    if WINDOWS:
+        import onnxruntime  # noqa: F401  (what it lacks there would show when training is over)
     started, stopwatch = time.strftime("%Y-%m-%d %H:%M"), Stopwatch()
     task, cluster = chosen_task(settings), find_cluster()
     check_settings(settings)

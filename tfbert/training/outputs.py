@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from tfbert.common.errors import UserError
-from tfbert.common.files import finish_replacement
+from tfbert.common.files import finish_replacement, same_file
+from tfbert.common.systems import WINDOWS
 
 STATE = "state.json"  # of a checkpoint, what it was at
 
@@ -38,6 +39,18 @@ def check_output_dir(settings, owned, mark, model_file, later=frozenset()):
     if foreign and not (is_of_a_run(folder / mark) or model_file != mark and model_file in there):
         raise UserError(f"--output_dir {folder} holds {min(foreign)}, which was not written here: choose another")
     check_runs(settings, folder, there, model_file)
+    if WINDOWS:
+        must_be_free(folder / name for name in there & owned)
+
+
+def must_be_free(paths):
+    """Raises UserError where another program, as Excel does, keeps a file from being replaced: Windows lets it."""
+    for path in paths:
+        try:
+            if path.is_file():
+                open(path, "r+b").close()
+        except PermissionError as error:
+            raise UserError(f"{path} is open in another program ({error.strerror}): close it there") from None
 
 
 def is_of_a_run(path):
@@ -110,4 +123,4 @@ def results_paths(output_dir):
 
 
 def is_default(output_dir):
-    return Path(output_dir).resolve() == Path("output").resolve()
+    return same_file(output_dir, "output")

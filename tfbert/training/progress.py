@@ -225,7 +225,8 @@ class SignalGuard:
         self.first = first
 
     def __enter__(self):
-        self.previous = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGBREAK")]  # the last: Windows
+        self.previous = {number: signal.signal(number, self.handle) for number in numbers if number}
 
     def handle(self, number, frame):
         self.__exit__()
