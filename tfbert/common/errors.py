@@ -14,8 +14,9 @@ class UserError(Exception):
     """Bad input, a missing file, no network: shown as one line, exit code 2."""
 
 
-PACKAGES = {"tensorflow", "keras", "transformers", "tokenizers", "datasets", "huggingface_hub", "pyarrow", "safetensors",
-            "h5py", "sentencepiece", "onnx", "onnxruntime", "sklearn", "matplotlib", "seaborn", "numpy", "yaml"}  # fmt: skip
+PACKAGES = {"tensorflow", "keras", "transformers", "tokenizers", "datasets", "huggingface_hub", "pyarrow",
+            "safetensors", "h5py", "sentencepiece", "onnx", "onnxruntime", "sklearn", "matplotlib", "seaborn", "numpy",
+            "yaml"}  # fmt: skip
 
 
 RUNTIME = "; on Windows also the latest Visual C++ Redistributable, aka.ms/vs/17/release/vc_redist.x64.exe" * WINDOWS

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tfbert.common.errors import UserError
+from tfbert.common.systems import WINDOWS
 
 LOCKED_BYTE = 1 << 30  # Windows lets nobody read what is locked: not where the text stands
 HELD = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
@@ -43,7 +44,7 @@ def sole_run(folder, note, flag="--output_dir"):
         if not was_there:
             with contextlib.suppress(OSError):  # nothing came of it, or it is not empty
                 folder.rmdir()
-        if os.name == "nt":
+        if WINDOWS:
             file.close()
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -65,6 +66,8 @@ def acquired(path, folder, note, flag):
                 ) from None
             note(f"the disk of {folder} cannot lock files ({error.strerror}): begin no second run there")
             return file
+        if WINDOWS:
+            return file  # where nobody can remove what is open
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(path), os.fstat(file.fileno())):
                 return file
