@@ -75,12 +75,36 @@ def test_elsewhere_nothing_is_tried_twice():
 
 
 def as_programs_on_windows_read(line):
-    """The words of a command line, by the rules of Microsoft's C library for double quotes and backslashes."""
-    words = re.findall(r'(?:[^\s"]|"(?:\\"|[^"])*")+', line)
-    return [re.sub(r'"((?:\\"|[^"])*)"', lambda match: match[1].replace('\\"', '"'), word) for word in words]
+    """The words of a command line, by the rules of Microsoft's C library: 2n backslashes before a quotation mark are n
+    and the mark opens or closes, 2n + 1 are n and a mark.
+    """
+    words, word, inside = [], None, False
+    for backslashes, mark, space, other in re.findall(r'(\\*)(?:(")|(\s)|([^\\"\s]|$))', line):
+        if backslashes or mark or other:
+            word = word or ""
+        word = word if word is None else word + "\\" * (len(backslashes) // 2 if mark else len(backslashes)) + other
+        if mark and len(backslashes) % 2:
+            word += '"'
+        elif mark:
+            inside = not inside
+        elif space and inside:
+            word += space
+        elif space and word is not None:
+            words, word = [*words, word], None
+    return [*words, *([] if word is None else [word])]
 
 
-WORDS = ["train.py", "--train_file", r"C:\Users\Ann Example\a b.csv", r"results\new", 'say "so"', "a|b", "", "ä&ö"]
+WORDS = [
+    "train.py",
+    r"C:\Users\Ann Example\a b.csv",
+    r"results\new",
+    "C:\\my files\\",
+    'say "so"',
+    '\\"',
+    "a|b",
+    "",
+    "ä&ö",
+]
 
 
 def test_a_suggested_command_can_be_typed(windows):

@@ -30,8 +30,10 @@ def quoted(word):
     """A word of a command line, as the shell takes it for one: cmd.exe knows no single quotes."""
     if not WINDOWS:
         return shlex.quote(word)
-    plain = re.fullmatch(r"[\w\-./\\:+@]+", word)
-    return word if plain else '"' + word.replace('"', '\\"') + '"'
+    if re.fullmatch(r"[\w\-./\\:+@]+", word):
+        return word
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', word)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'  # backslashes count twice before a quotation mark only
 
 
 def command_line(words):
