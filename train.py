@@ -15,6 +15,7 @@ from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
 from tfbert.common.settings import parse
+from tfbert.common.text import are
 from tfbert.common.timing import clock
 from tfbert.model.folders import OUTPUT_FILES, save_classifier
 from tfbert.training.jobs import prepare
@@ -135,7 +136,7 @@ def test(job, model, run, runs):
             metrics["teaching"] = teacher_and_student(job, model, logits)
     with job.stopwatch("baselines"):
         print(f"Training the TF-IDF baseline on the same {job.task.unit} ...", flush=True)
-        metrics |= baselines_on_test(job)
+        metrics |= baselines_on_test(job, logits)
     return metrics | facts(job, run) | {"seeds": by_run}, logits
 
 
@@ -155,7 +156,9 @@ def report(job, run, metrics, logits):
         say(*line)
     if job.suspects:
         looked_at = f"{len(job.held_out):,} training {job.task.unit}"
-        say("Suspects", f"{len(job.suspects):,} of {looked_at} are probably mislabelled: see the report")
+        say(
+            "Suspects", f"{len(job.suspects):,} of {looked_at} {are(job.suspects)} probably mislabelled: see the report"
+        )
     for note in record.notes:
         say("Note", note)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))

@@ -53,7 +53,9 @@ def test_a_variant_of_a_step(monkeypatch):
     monkeypatch.setattr(optimizer, "AdamW", optimizer.AdamW)  # comes back when the test is done
     policy = keras.config.dtype_policy()
     try:
-        figures = measure(Namespace(variant="keras optimizer", batch_size=2, tokens=32, profile=False))
+        figures = measure(
+            Namespace(variant="keras optimizer", precision="bfloat16", batch_size=2, tokens=32, profile=False)
+        )
     finally:
         keras.config.set_dtype_policy(policy)
     assert figures["seconds"] > 0

@@ -264,7 +264,7 @@ def test_ctrl_c_while_data_are_read_or_tokenized_is_one_line(where, tmp_path, ca
         (["1.0", "2.0", "nan"], "'nan' is learnt as a label of label.*leave the cell empty"),
         (["{'joy': 1, 'fear': 0}", "{'joy': 0, 'fear': 1}"], "is learnt as the name of one label"),
         (["[joy, fear]", "[joy]"], r"'\[joy, fear\]' is learnt as the name of one label"),
-        (["joy|fear", "joy"], r"'joy\|fear' is learnt as one label.*--label_separator '\|'"),
+        (["joy|fear", "joy"], "'joy\\|fear' is learnt as one label.*--label_separator \"\\|\""),
         ([f"{n / 2:.1f}".replace(".", ",") for n in range(8)], "look like scores"),
     ],
 )

@@ -14,19 +14,27 @@ def test_what_stands_more_than_once_is_counted():
     assert found.contradictions == [("Good film!", {1: 2, 0: 1})]
     assert found.in_words("texts") == [
         "2 different texts stand in train and in test, and 1 more with the same words",
-        "1 of the texts to train on repeat another's text, and 1 more its words",
-        "1 texts stand with different labels, in 3 rows",
+        "1 of the texts to train on repeats another's text, and 1 more its words",
+        "1 text stands with different labels, in 3 rows",
     ]
     assert repeats(["a", "b"], [0, 1], ["c"]).in_words("texts") == []
     assert repeats(["a", "A"], [0, 0], ["a."]).in_words("texts") == [
-        "1 different texts to test on have the words of one to train on",
-        "1 of the texts to train on repeat another's words",
+        "1 different text to test on has the words of one to train on",
+        "1 of the texts to train on repeats another's words",
     ]
 
 
 def test_several_labels_contradict_each_other_where_the_sets_differ():
     labels = np.array([[1, 0], [1, 1], [0, 1]], np.float32)
     assert repeats(["a", "a", "b"], labels, []).contradictions == [("a", {(1, 0): 1, (1, 1): 1})]
+
+
+def test_a_contradiction_may_stand_in_any_parts():
+    others = [(["x", "c"], [1, 0]), (["C.", "x"], [1, 0])]
+    assert repeats(["a", "b"], [0, 1], ["C.", "x"], others).contradictions == [
+        ("x", {1: 1, 0: 1}),
+        ("C.", {0: 1, 1: 1}),
+    ]
 
 
 @pytest.mark.parametrize(

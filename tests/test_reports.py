@@ -168,7 +168,7 @@ def test_a_bad_result_comes_with_what_to_try():
     (early,) = doubts(figures(0.9, 0.8, 0.5) | {"still_learning": True})
     assert "try more --num_train_epochs" in early
     (few,) = doubts(figures(0.9, 0.8, 0.5) | {"accuracy_low": 0.78})
-    assert few == "50 test texts are too few to tell: the accuracy of others may be anything from 78% to 94%"
+    assert few == "50 test texts are too few to tell: its accuracy on all such texts may be anything from 78% to 94%"
     losses = [{"validation_loss": loss} for loss in (0.9, 0.7, 0.6)]
     assert still_learning(losses) and not still_learning([*losses, {"validation_loss": 0.58}, {"loss": 0.1}])
     assert not still_learning(losses[:2])

@@ -372,3 +372,23 @@ def test_labels_that_are_rare_are_all_learnt_from(tmp_path):
     assert splits.train["label"][:].count(rare) == 6 and rare not in splits.validation["label"][:]
     assert (len(splits.train), len(splits.validation)) == (120, 30)
     assert sorted([*splits.train["text"], *splits.validation["text"]]) == sorted(text for text, _ in rows)
+
+
+def test_every_label_has_its_share_of_what_is_tested_and_held_out(tmp_path):
+    rows = [
+        ["text", "label"],
+        *([f"{name} {n}", name] for name, many in zip(TOPICS, (50, 30, 20)) for n in range(many)),
+    ]
+    for seed in (1, 2, 3):
+        splits = load(train_file=write(tmp_path / "own.csv", rows), seed=seed)
+        counts = [np.bincount(part["label"]).tolist() for part in (splits.test, splits.validation)]
+        order = [splits.label_names.index(name) for name in TOPICS]
+        assert [[count[label] for label in order] for count in counts] == [[10, 6, 4], [8, 5, 3]]
+
+
+def test_a_label_with_two_texts_is_learnt_rather_than_tested(tmp_path):
+    rows = [["text", "label"], *([f"text {n}", "rare" if n < 2 else f"often {n % 2}"] for n in range(100))]
+    for seed in range(5):
+        splits = load(train_file=write(tmp_path / "own.csv", rows), seed=seed)
+        rare = splits.label_names.index("rare")
+        assert splits.train["label"][:].count(rare) == 2

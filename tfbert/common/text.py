@@ -32,3 +32,12 @@ def with_nulls(value):
     if isinstance(value, (list, tuple)):
         return [with_nulls(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def counted(number, things):
+    """1 text, 2 texts. things: in the plural, with an s at the end."""
+    return f"{number:,} {things[:-1] if number == 1 else things}"
+
+
+def are(things):
+    return "is" if len(things) == 1 else "are"

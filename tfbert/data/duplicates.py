@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tfbert.common.text import counted
+
 SIGNS = re.compile(r"[\W_]+")
 
 
@@ -13,8 +15,8 @@ class Repeats:
     """What stands more than once; a text is nearly another if it has the same words in the same order.
 
     exact, near: rows of train, beyond the first, whose text stood before, word for word or nearly; in_test,
-    nearly_in_test: different texts of test that stand in train. contradictions: a list of (text, {label: rows}) of
-    train, exact or near, the most rows first; the label of several that hold is a tuple.
+    nearly_in_test: different texts of test that stand in train. contradictions: a list of (text, {label: rows}) of all
+    parts, exact or near, the most rows first; the label of several that hold is a tuple.
     """
 
     exact: int = 0
@@ -28,36 +30,47 @@ class Repeats:
         found = []
         if self.in_test:
             more = f", and {self.nearly_in_test:,} more with the same words" * bool(self.nearly_in_test)
-            found.append(f"{self.in_test:,} different {unit} stand in train and in test{more}")
+            stand = "stands" if self.in_test == 1 else "stand"
+            found.append(f"{counted(self.in_test, f'different {unit}')} {stand} in train and in test{more}")
         elif self.nearly_in_test:
-            found.append(f"{self.nearly_in_test:,} different {unit} to test on have the words of one to train on")
+            have = "has" if self.nearly_in_test == 1 else "have"
+            found.append(f"{counted(self.nearly_in_test, f'different {unit}')} to test on {have} the words of one to "
+                         "train on")  # fmt: skip
         if self.exact:
             more = f", and {self.near:,} more its words" * bool(self.near)
-            found.append(f"{self.exact:,} of the {unit} to train on repeat another's text{more}")
+            found.append(f"{self.exact:,} of the {unit} to train on {repeat(self.exact)} another's text{more}")
         elif self.near:
-            found.append(f"{self.near:,} of the {unit} to train on repeat another's words")
+            found.append(f"{self.near:,} of the {unit} to train on {repeat(self.near)} another's words")
         if self.contradictions:
             rows = sum(sum(labels.values()) for _, labels in self.contradictions)
-            found.append(f"{len(self.contradictions):,} {unit} stand with different labels, in {rows:,} rows")
+            stand = "stands" if len(self.contradictions) == 1 else "stand"
+            found.append(f"{counted(len(self.contradictions), unit)} {stand} with different labels, in {rows:,} rows")
         return found
 
 
-def repeats(texts, labels, test_texts):
-    """The Repeats of train and test. texts, test_texts: lists of str; labels: of train, (N,) or (N, L)."""
-    found, firsts, labels_of, of_words = Repeats(), {}, {}, [words_of(text) for text in texts]
-    for text, words, label in zip(texts, of_words, np.asarray(labels).tolist()):
-        label = tuple(label) if isinstance(label, list) else label
+def repeat(count):
+    return "repeats" if count == 1 else "repeat"
+
+
+def repeats(texts, labels, test_texts, others=()):
+    """The Repeats of train and test. texts, test_texts: lists of str; labels: of train, (N,) or (N, L); others: pairs
+    of such texts and labels, of the other parts, for contradictions.
+    """
+    found, firsts, labels_of = Repeats(), {}, {}
+    for text in texts:
+        words = words_of(text)
         stood = firsts.setdefault(words, set())
         if text in stood:
             found.exact += 1
         elif stood:
             found.near += 1
         stood.add(text)
-        counts = labels_of.setdefault(words, {})
-        counts[label] = counts.get(label, 0) + 1
-    different = [(words, counts) for words, counts in labels_of.items() if len(counts) > 1]
-    different.sort(key=lambda each: -sum(each[1].values()))
-    found.contradictions = [(min(firsts[words]), counts) for words, counts in different]
+    for part, of_part in [(texts, labels), *others]:
+        for text, label in zip(part, in_tuples(of_part)):
+            least, counts = labels_of.get(words := words_of(text), (text, {}))
+            labels_of[words] = min(least, text), counts | {label: counts.get(label, 0) + 1}
+    different = [each for each in labels_of.values() if len(each[1]) > 1]
+    found.contradictions = sorted(different, key=lambda each: -sum(each[1].values()))
     train = set(texts)
     for text in set(test_texts):
         if text in train:
@@ -65,6 +78,11 @@ def repeats(texts, labels, test_texts):
         elif words_of(text) in firsts:
             found.nearly_in_test += 1
     return found
+
+
+def in_tuples(labels):
+    """Labels, (N,) or (N, L), as numbers or tuples of them."""
+    return [tuple(label) if isinstance(label, list) else label for label in np.asarray(labels).tolist()]
 
 
 def words_of(text):

@@ -26,6 +26,7 @@ MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16
 FOREIGN = {
     b"PK\x03\x04": f"a zip archive, or {AS_CSV}",
     b"\xd0\xcf\x11\xe0": AS_CSV,
+    b"%PDF": "a PDF document: name a table",
     b"PAR1": "a Parquet file: let its name end in .parquet",
     b"\x1f\x8b": "packed twice: unpack it once with gzip -d",
     b"BZh": "packed: unpack it with bzip2 -d",
@@ -63,7 +64,9 @@ def opened(path, flag):
 
 def decoded(file, name, notes):
     """Yields (place, line) of a binary file; lines end in LF, also where the file's end in CR alone."""
-    lines, start = in_utf8(file, name), file.peek(4)
+    lines, start = in_utf8(file, name), file.peek(8)
+    if found := next((words for mark, words in FOREIGN.items() if start.startswith(mark)), None):
+        raise UserError(f"{name} is {found}")
     if encoding := next((encoding for mark, encoding in MARKS.items() if start.startswith(mark)), None):
         lines = in_wide(file, name, encoding)
         notes.append(f"{name} is read as {encoding}, as its first bytes say")
@@ -93,9 +96,6 @@ def in_utf8(file, name):
         try:
             yield line.decode() if number > 1 else line.decode("utf-8-sig")
         except UnicodeDecodeError:
-            found = next((words for start, words in FOREIGN.items() if number == 1 and line.startswith(start)), None)
-            if found:
-                raise UserError(f"{name} is {found}") from None
             raise UserError(f"{name}, line {number}: not UTF-8 text, or no text at all; if Windows wrote it: "
                             f"{converted(name, 'cp1252')}") from None  # fmt: skip
 
@@ -119,8 +119,9 @@ def check_length(line, number, name):
 
 def converted(name, encoding):
     """The command that converts a file, or standard input, from an encoding to UTF-8."""
+    in_excel = "save it in Excel as CSV UTF-8"
     if WINDOWS:
-        return "save it as CSV UTF-8, as Excel calls it"
+        return in_excel
     command, path = f"iconv -f {encoding} -t UTF-8", Path(name)
     if not path.exists():
         return f"pipe it through {command}"

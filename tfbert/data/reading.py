@@ -3,7 +3,7 @@
 import os
 from collections import ChainMap
 
-from tfbert.common.errors import UserError
+from tfbert.common.errors import UserError, nearest
 from tfbert.common.text import is_utf8
 from tfbert.data.delimited import FIELD, read_table
 from tfbert.data.json_rows import read_json
@@ -52,8 +52,9 @@ def value_in(row, column, place, flag=None):
 
 
 def no_column(row, column, place, flag=None):
-    known = ", ".join(map(str, row))[:200]
-    return f"{place}: no column {column!r}, but {known}" + (f"; see {flag}" if flag else "")
+    names = [str(name) for name in row]
+    known = f"{place}: no column {column!r}, but {', '.join(names)[:200]}"
+    return known + (nearest(column, names) or (f"; see {flag}" if flag else ""))
 
 
 def text_in(row, column, place, flag=None):

@@ -9,7 +9,7 @@ from tfbert.common.errors import UserError
 from tfbert.data.columns import COLUMNS, check_columns, check_text, columns_of_texts, normalised, renamed
 from tfbert.data.duplicates import Repeats, repeats
 from tfbert.data.labels import check_labels, has_lists, names_of, numbered, shares_of_labels
-from tfbert.data.tables import read_splits, read_unsupervised
+from tfbert.data.tables import LABEL_NUMBER, read_splits, read_unsupervised
 from tfbert.data.tasks import MULTI_LABEL, SINGLE_LABEL
 
 SPARED = 10  # texts of a label, below which none is held out for the curves: all are needed to learn from
@@ -86,7 +86,7 @@ def load_splits(task, parts, settings):
     if test is None:
         notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
         test, train = without_test_split(train, task, settings)
-    train, held_out = hold_out(train, settings, parts.held_out)
+    train, held_out = hold_out(train, settings, parts.held_out, task.is_own)
     test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
     check_labels(train, label_names, "the texts drawn by --seed to train on")
     check_labels(test, label_names, "the texts drawn by --seed to test on")
@@ -101,7 +101,8 @@ def load_splits(task, parts, settings):
             f"{both:,} different {task.unit} stand in --validation_file and in test: what is chosen by them is tested "
             "on them"
         )
-    found = repeats(list(keys_of(train)), train["label"][:], test_texts)
+    others = [(list(keys_of(part)), part["label"][:]) for part in (held_out, test)]
+    found = repeats(list(keys_of(train)), train["label"][:], test_texts, others)
     notes += found.in_words(task.unit)
     return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found)
 
@@ -115,16 +116,15 @@ def name_of_test(task, data, settings):
 
 def without_test_split(train, task, settings):
     """Two parts of the only split that there is: the texts to test on, and the rest."""
-    drawn, rest = parted(train, max(2, round(task.test_share * len(train))), settings.seed)
+    drawn, rest = parted(train, max(2, round(task.test_share * len(train))), settings.seed, evenly=task.is_own)
     return train.select(drawn), train.select(rest)
 
 
 def load_texts(task, source, settings, notes):
     """What masked language modelling learns from, and what is held out: two `datasets.Dataset`s with a column text.
 
-    The texts held out of train are those that load_splits holds out with the same settings, if no label is rare. Of the
-    unsupervised split, texts that stand there too or in test are left out; else test is not touched. notes: takes what
-    was guessed.
+    The texts held out of train are those that load_splits holds out with the same settings. Of the unsupervised split,
+    texts that stand there too or in test are left out; else test is not touched. notes: takes what was guessed.
     """
     from datasets import concatenate_datasets
 
@@ -137,12 +137,14 @@ def load_texts(task, source, settings, notes):
     names = columns_of_texts(task)
     parts = {split: renamed(part, {old: new for old, new in names.items() if old in part.column_names})
              for split, part in data.items() if set(task.text_columns) <= set(part.column_names)}  # fmt: skip
-    train, test_name = parts["train"], name_of_test(task, data, settings)
+    train, test_name = with_label_numbers(parts["train"], data["train"]), name_of_test(task, data, settings)
     check_text(train, task.text_columns, source)
     test = parts.get(test_name)
     if not test_name:
         test, train = without_test_split(train, task, settings)
-    train, held_out = hold_out(train, settings, parts["validation"] if settings.validation_file else None)
+    given = parts["validation"] if settings.validation_file else None
+    train, held_out = hold_out(train, settings, given, task.is_own)
+    train, held_out = without_labels(train), without_labels(held_out)
     if more:
         more = without_texts_of(parts["unsupervised"], *(part for part in (held_out, test) if part))
         train = concatenate_datasets([train, drawn_to_fill_up(train, more, settings)])
@@ -153,6 +155,15 @@ def load_texts(task, source, settings, notes):
         return concatenate_datasets([renamed(dataset, {column: "text"}) for column in columns])
 
     return one_column(train), one_column(held_out)
+
+
+def with_label_numbers(texts, rows):
+    """`texts` with a column label where its rows, in `rows`, have numbers of labels: what parts them looks at these."""
+    return texts.add_column("label", rows[LABEL_NUMBER][:]) if LABEL_NUMBER in rows.column_names else texts
+
+
+def without_labels(dataset):
+    return dataset.remove_columns("label") if "label" in dataset.column_names else dataset
 
 
 def load_unlabelled(task, source, settings, splits):
@@ -190,8 +201,8 @@ def drawn_to_fill_up(train, more, settings):
     return more.select(drawn_order(more, settings.seed)[:room])
 
 
-def hold_out(train, settings, given=None):
-    """The texts to learn from, and those held out: `given`, or else a part of the training split."""
+def hold_out(train, settings, given=None, evenly=False):
+    """The texts to learn from, and those held out: `given`, or else a part of the training split. evenly: as parted."""
     if given is not None:
         return train.select(drawn_order(train, settings.seed)[: settings.max_train_samples]), given
     if len(train) < 10:
@@ -199,7 +210,7 @@ def hold_out(train, settings, given=None):
     held_out = size_of_held_out(settings, len(train))
     if held_out > len(train) // 2:
         raise UserError(f"--validation_samples {held_out} is more than half of the {len(train)} training texts")
-    drawn, rest = parted(train, held_out, settings.seed, SPARED)
+    drawn, rest = parted(train, held_out, settings.seed, SPARED, evenly)
     return train.select(rest[: settings.max_train_samples]), train.select(drawn)
 
 
@@ -209,21 +220,24 @@ def size_of_held_out(settings, texts):
     return settings.validation_samples or max(wanted // 25, min(50, texts // 5))
 
 
-def parted(dataset, count, seed, spared=0):
+def parted(dataset, count, seed, spared=0, evenly=False):
     """Row numbers of about `count` rows drawn by the seed, and of the others in random order: two int64 (N,).
 
-    All rows of a group are on one side. Labels with fewer than `spared` texts are not drawn, where there are others
-    and no groups. Raises UserError where the groups are too large.
+    All rows of a group are on one side. Where there are no groups, and each text has one label, labels with fewer than
+    `spared` texts are not drawn, if there are others, and evenly: of every label the same share. Raises UserError
+    where the groups are too large.
     """
     order = drawn_order(dataset, seed)
     if "group" not in dataset.column_names:
         labels = np.asarray(dataset["label"][:]) if "label" in dataset.column_names else np.zeros(len(order), int)
+        candidates = order
         if spared and labels.ndim == 1:
             is_rare = (np.bincount(labels)[labels] < spared)[order]
-            common = order[~is_rare]
-            if len(common) >= count:
-                return common[:count], order[~np.isin(order, common[:count])]
-        return order[:count], order[count:]
+            candidates = order[~is_rare] if (~is_rare).sum() >= count else order
+        if evenly and labels.ndim == 1:
+            candidates = evened(candidates, labels)
+        drawn = candidates[:count]
+        return drawn, order[~np.isin(order, drawn)]
     groups, drawn, rest = np.array(dataset["group"][:])[order], [], []
     for rows in np.split(order, np.flatnonzero(groups[1:] != groups[:-1]) + 1):
         fits = len(drawn) < count and len(drawn) + len(rows) <= 1.5 * count
@@ -234,6 +248,18 @@ def parted(dataset, count, seed, spared=0):
             "rows to be set aside without cutting one: name another column, or a --test_file and a --validation_file"
         )
     return np.array(drawn), np.array(rest)
+
+
+def evened(order, labels):
+    """Rows in such an order that its beginning, wherever it ends, has about the same share of each label.
+
+    order: row numbers, int64 (N,); labels: int (M,), of all rows.
+    """
+    place, of_rows = np.empty(len(order)), labels[order]
+    for label in np.unique(of_rows):
+        (rows,) = np.nonzero(of_rows == label)
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return order[np.argsort(place, kind="stable")]
 
 
 def drawn_order(dataset, seed):

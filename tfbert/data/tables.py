@@ -6,6 +6,8 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
+
 from tfbert.common.errors import UserError, causes
 from tfbert.data.cells import class_number, is_blank, numbers_of, settled, truth
 from tfbert.data.opening import decoded, kind_of, opened
@@ -14,6 +16,7 @@ from tfbert.data.reading import TABLES, no_column, read_published, read_rows, te
 
 LEFT_OUT = 10  # one row in so many may lack its text or label
 EXAMPLES = 100  # that a report shows, at most
+LABEL_NUMBER = "number of the label"  # a column where texts alone are read
 
 
 class NoLabels(UserError):
@@ -236,7 +239,9 @@ def dataset_of(rows, task, path, notes, texts_only=False):
     places = [places[row] for row in kept]
     columns = dict(zip(task.text_columns, zip(*(texts[row] for row in kept))))
     columns = {name: (list(column), Value("string")) for name, column in columns.items()}
-    if not texts_only:
+    if texts_only:
+        columns[LABEL_NUMBER] = numbers_of_labels([cells[row] for row in kept], places, task), Value("int64")
+    else:
         table = zip(*(cells[row] for row in kept))
         columns |= {name: labels_of(column, places, name, task, notes)
                     for name, column in zip(task.label_columns, table)}  # fmt: skip
@@ -244,6 +249,16 @@ def dataset_of(rows, task, path, notes, texts_only=False):
         columns[task.group_column] = [groups[row] for row in kept], Value("string")
     features = Features({name: kind for name, (_, kind) in columns.items()})
     return Dataset.from_dict({name: column for name, (column, _) in columns.items()}, features)
+
+
+def numbers_of_labels(cells, places, task):
+    """A number for each row, the same for the same label, where each has one, else zeros: for what parts the texts."""
+    try:
+        found, _ = labels_of([cell for (cell,) in cells], places, task.label_columns[0], task, [])
+    except (UserError, ValueError):  # ValueError: none, or several columns
+        return [0] * len(cells)
+    one_each = not isinstance(found[0], (list, tuple))
+    return np.unique(list(map(str, found)), return_inverse=True)[1].tolist() if one_each else [0] * len(cells)
 
 
 def without_gaps(texts, lacking, places, path, notes):

@@ -20,8 +20,8 @@ def baselines(metric, train, test, train_labels, test_labels):
 
     baseline_*: TF-IDF of words and word pairs with logistic regression (Wang and Manning 2012 show how strong such
     baselines are), where texts have no spaces between words of characters, if a fifth of train that is held out for it
-    says so; baseline says which; majority_*: the most frequent label for every text. train, test: lists of str;
-    labels: int (N,), or float (N, L).
+    says so; baseline says which; baseline_right: whether it has a text right, bool (M,); majority_*: the most frequent
+    label for every text. train, test: lists of str; labels: int (N,), or float (N, L).
     """
     start, several = time.perf_counter(), train_labels.ndim == 2
     truth = train_labels.astype(int)
@@ -33,6 +33,7 @@ def baselines(metric, train, test, train_labels, test_labels):
         majority[:] = np.arange(predicted.shape[1]) == frequent
     return {
         "baseline": f"TF-IDF of {'characters' if of_characters else 'words'}",
+        "baseline_right": (predicted == test_labels.astype(int)).reshape(len(predicted), -1).all(axis=1),
         **{f"baseline_{name}": score(name, predicted, test_labels) for name in (metric, "f1_macro")},
         **{f"majority_{name}": score(name, majority, test_labels) for name in dict.fromkeys((metric, "accuracy"))},
         "baseline_seconds": time.perf_counter() - start,

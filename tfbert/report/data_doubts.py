@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfbert.common.text import are
 from tfbert.data.labels import shares_of
 from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import one_line, table
@@ -47,9 +48,9 @@ def mislabelled(record):
     if not suspects:
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
     how = (
-        f"**{len(suspects):,} of {looked_at} are probably mislabelled**: by logistic regression on the encoder's "
-        "vectors that did not learn from them, another label fits at least as well as it fits the texts that have it "
-        "(confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
+        f"**{len(suspects):,} of {looked_at} {are(suspects)} probably mislabelled**: by logistic regression on the "
+        "encoder's vectors that did not learn from them, another label fits at least as well as it fits the texts that "
+        "have it (confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
     )
     words = job.settings.excerpt_words
     head = ["label", "fits better", "its probability", "how the text ends"]

@@ -22,10 +22,16 @@ def scores_on_test(job, logits):
     return scores
 
 
-def baselines_on_test(job):
-    """What a model must beat, on the same texts, a dict."""
-    train = list(keys_of(job.splits.train))
-    return baselines(job.metric, train, job.test_texts, job.train.labels, job.test.labels)
+def baselines_on_test(job, logits):
+    """What a model must beat, on the same texts, a dict, with how many texts one of the two alone has right.
+
+    logits: as of scores_on_test.
+    """
+    train, reading = list(keys_of(job.splits.train)), job.config["tfbert"]
+    found = baselines(job.metric, train, job.test_texts, job.train.labels, job.test.labels)
+    right = decided(logits / reading["temperature"], job.several, reading.get("thresholds", 0.5)) == job.test.labels
+    ours, theirs = right.reshape(len(right), -1).all(axis=1), found.pop("baseline_right")
+    return found | {"right_alone": int((ours & ~theirs).sum()), "baseline_right_alone": int((theirs & ~ours).sum())}
 
 
 def facts(job, run):

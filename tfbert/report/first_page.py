@@ -2,12 +2,22 @@
 
 from pathlib import Path
 
+from tfbert.common.text import are, counted
 from tfbert.common.timing import clock
 from tfbert.model.configs import model_config
 from tfbert.report.markdown import table
 from tfbert.report.metrics import METRICS
 from tfbert.report.mistakes import surest_right, what_is_bold, what_mattered, worst_mistakes
-from tfbert.report.wording import as_text, comparison, doubts, kept, over_seeds, seeds_and_average, unbalanced
+from tfbert.report.wording import (
+    as_text,
+    comparison,
+    doubts,
+    is_vague,
+    kept,
+    over_seeds,
+    seeds_and_average,
+    unbalanced,
+)
 
 EXAMPLES = 3  # right, and as many wrong
 SHOWN = 200  # words of a text of --example_file, at most
@@ -115,8 +125,12 @@ def what_to_try(record):
         where = (
             "listed below, all in `suspects.csv`" if settings.excerpt_words else "without `--excerpt_words 0`, listed"
         )
-        tips.append(f"{len(job.suspects):,} rows are probably mislabelled ({where}): read them, and mend those that "
-                    "are wrong")  # fmt: skip
+        tips.append(f"{counted(len(job.suspects), 'rows')} {are(job.suspects)} probably mislabelled ({where}): read "
+                    "them, and mend those that are wrong")  # fmt: skip
+    if job.task.is_own and metrics["n_train"] < MANY_TEXTS:
+        first = " (with so few to test on, nothing else can be told apart)" * is_vague(metrics)
+        tips.append(f"more labelled texts{first}, first of the labels that it confuses; or `--teacher` with texts that "
+                    "nobody has labelled")  # fmt: skip
     if settings.seeds == 1 and settings.method == "finetune":
         tips.append("`--seeds 3 --average_seeds` averages three runs, for three times the time: 0.3 points on IMDb")
     if settings.model_name_or_path is None and not settings.from_scratch:
@@ -125,9 +139,6 @@ def what_to_try(record):
         tips.append(f"{which}, `--model_name_or_path sentence-transformers/all-mpnet-base-v2`"
                     f"{', for about eight times the work' * is_small}; for texts that are not English, one that knows "
                     "their language")  # fmt: skip
-    if job.task.is_own and metrics["n_train"] < MANY_TEXTS:
-        tips.append("more labelled texts, first of the labels that it confuses; or `--teacher` with texts that nobody "
-                    "has labelled")  # fmt: skip
     return ["## What may make it better", "", *[f"- {tip}." for tip in tips]] if tips else []
 
 

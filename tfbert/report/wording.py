@@ -1,8 +1,12 @@
 """Figures of metrics.json in words, for the terminal and the report."""
 
+import math
+
+from tfbert.common.text import counted
 from tfbert.report.metrics import METRICS, mean_and_deviation
 
 VAGUE = 0.1  # width of an interval of accuracy
+LUCK = 0.05  # how often chance gives a difference that is still called one
 UNBALANCED = 4  # times as many texts as the rarest label has
 
 
@@ -47,7 +51,21 @@ def comparison(metrics, unit):
     gain = round(metrics[metric] - measure, 6)
     size = f"{abs(gain) * 100:.2f} points" if metric == "accuracy" else f"{abs(gain):.3f}"
     compared = f"{size} {'more' if gain > 0 else 'LESS'} than" if gain else "exactly as much as"
-    return f"That is {compared} {name} on the same {unit}."
+    return f"That is {compared} {name} on the same {unit}{by_chance(metrics, unit) if gain else ''}."
+
+
+def by_chance(metrics, unit):
+    """In words, that the difference to TF-IDF may be luck, where it may: by McNemar's exact test (1947) of the texts
+    that one of the two alone has right.
+    """
+    ours, theirs = metrics.get("right_alone"), metrics.get("baseline_right_alone")
+    if ours is None or metrics["metric"] != "accuracy" or baseline_failed(metrics):
+        return ""
+    differ = ours + theirs
+    rarer = sum(math.comb(differ, count) for count in range(min(ours, theirs) + 1)) / 2**differ
+    if 2 * rarer <= LUCK:
+        return ""
+    return f"; with {counted(differ, unit)} on which the two differ, chance alone may give that"
 
 
 def unbalanced(metrics):
@@ -76,12 +94,17 @@ def doubts(metrics):
                      "these texts (--model_name_or_path)")  # fmt: skip
     if metrics.get("still_learning"):
         found.append("the loss on held-out texts still fell fast when the run ended: try more --num_train_epochs")
-    if metric == "accuracy" and metrics["accuracy_high"] - metrics["accuracy_low"] > VAGUE:
-        found.append(f"{metrics['n_test']:,} test texts are too few to tell: the accuracy of others may be anything "
-                     f"from {metrics['accuracy_low']:.0%} to {metrics['accuracy_high']:.0%}")  # fmt: skip
+    if is_vague(metrics):
+        found.append(f"{metrics['n_test']:,} test texts are too few to tell: its accuracy on all such texts may be "
+                     f"anything from {metrics['accuracy_low']:.0%} to {metrics['accuracy_high']:.0%}")  # fmt: skip
     if baseline_failed(metrics):
         found.append(f"{metrics['baseline']} does no better than the most frequent label: a gain over it says nothing")
     return found
+
+
+def is_vague(metrics):
+    """Whether the test texts are too few to say how good the model is."""
+    return metrics["metric"] == "accuracy" and metrics["accuracy_high"] - metrics["accuracy_low"] > VAGUE
 
 
 def seeds_and_average(metrics):

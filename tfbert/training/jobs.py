@@ -228,8 +228,7 @@ def new_job(settings, argv, stack):
     splits.notes += notes_on_labels(len(splits.label_names), len(job.train))
     learners = {f"the encoder, {encoder.name},": encoder.folder, f"the teacher, {settings.teacher},": settings.teacher}
     splits.notes += notes_on_learnt(learners, splits.test["text"], task.unit)
-    if not task.is_own:
-        job.config["tfbert"]["example"] = task.example
+    job.config["tfbert"]["example"] = task.example
     describe(job)
     if unknown:
         say("Unknown", unknown)

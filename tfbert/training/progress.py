@@ -121,7 +121,7 @@ class Progress(keras.callbacks.Callback):
             f"{texts:.1f} texts/s  {tokens:,.0f} tok/s  {clock(left)} left",
             flush=True,
         )
-        if self.when_paced and (self.step - self.first >= PACED or self.step == self.total_steps):
+        if self.when_paced and self.step - self.first >= PACED and self.step < self.total_steps:
             self.when_paced(seconds / self.batches.padded_tokens(self.step - steps, steps))
             self.when_paced = None
         self.model.reset_metrics()
