@@ -35,6 +35,8 @@ def read_config(folder):
 
 def must_hold_model(folder):
     """Raises UserError where train.py has written nothing into a folder."""
+    if not Path(folder).exists():
+        raise UserError(f"there is no folder {folder}: run python train.py first, or name another with --model_dir")
     if not Path(folder, "config.json").exists():
         raise UserError(f"{folder} holds no model yet: run python train.py first, or name one with --model_dir")
 

@@ -53,6 +53,7 @@ def calibrate(job, model, run):
     There the average of several runs, which nothing has validated yet, gets its validation score too.
     """
     with job.stopwatch("calibrating"):
+        print(f"Calibrating on the {len(job.validation):,} held-out {job.task.unit} ...", flush=True)
         logits, labels = predict(model.predict_on_batch, job.validation, job.settings), job.validation.labels
         if run.averaged:
             run.validation_score = score(job.metric, decided(logits, job.several), labels)

@@ -77,6 +77,7 @@ def gain_of_windows(job, model, logits):
         right = decided(logits / job.config["tfbert"]["temperature"], job.several, thresholds) == labels
         return float(right.reshape(len(labels), -1).all(axis=1).mean())
 
+    print(f"Reading the {len(labels):,} long ones once more, cut, to compare ...", flush=True)
     of_cut = predict(model.predict_on_batch, job.cut, job.settings)
     read = int(job.test.lengths.sum())
     would = int(np.minimum(job.test.full_lengths, job.settings.max_seq_length).sum())
