@@ -190,6 +190,11 @@ async def in_one_line(request, error):
     """What pydantic finds wrong with a body."""
     if "json" not in request.headers.get("content-type", ""):
         return JSONResponse({"detail": "send JSON, with the header Content-Type: application/json"}, 422)
-    found = dict.fromkeys(".".join(map(str, each["loc"][1:])) + ": " + each["msg"] for each in error.errors())
+    found, errors = {}, error.errors()
+    for each in [each for each in errors if each["type"] not in ("missing", "extra_forbidden")] or errors:
+        names = [
+            str(part) for part in each["loc"][1:] if isinstance(part, int) or part.isidentifier() and part.islower()
+        ]
+        found.setdefault(".".join(names), each["msg"])  # without the names of pydantic's classes
     wanted = 'send {"inputs": "a text"}, {"inputs": ["a text", ...]} or {"texts": ["a text", ...]}'
-    return JSONResponse({"detail": f"{wanted}: {'; '.join(list(found)[:4])[:400]}"}, 422)
+    return JSONResponse({"detail": f"{wanted}: {'; '.join(map(': '.join, [*found.items()][:4]))[:400]}"}, 422)
