@@ -99,7 +99,7 @@ def some_examples(record):
          what_mattered(*record.reasons(row["row"], row["about"]), job.settings.excerpt_words)]
         for mark, some in (("right", right), ("wrong", wrong)) for row in some
     ]  # fmt: skip
-    head = ["", "it says", "the label is", "sure to", "the part that mattered most"]
+    head = ["", "it says", "the label is", "how sure", "the part that mattered most"]
     return ["## What it gets right, and wrong", "", *table(head, rows), "",
             "The surest of each. " + what_is_bold(job.several)]  # fmt: skip
 
@@ -113,7 +113,7 @@ def shown_examples(record):
         for row in record.shown
     ]  # fmt: skip
     name = Path(record.job.settings.example_file).name
-    return ["## What it says of some texts", "", *table(["", "it says", "sure to", "text"], rows), "",
+    return ["## What it says of some texts", "", *table(["", "it says", "how sure", "text"], rows), "",
             f"The texts of {name}, {right} of {len(rows)} right; they are no test. " + what_is_bold(False)]  # fmt: skip
 
 

@@ -194,6 +194,9 @@ def roc(folder, name, title, probabilities, labels, metrics, label_names):
     with Picture(folder, name, (5.5, 5)) as axes:
         axes.plot(false, true, label=f"model (area {metrics['roc_auc']:.3f})")
         axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="chance")
-        title = f"{title} of {label_names[1]!r}"
-        axes.set(xlabel="share of the others that it takes along", ylabel="share of them that it finds", title=title)
+        axes.set(
+            xlabel="share of the other texts that it takes for one\n(false positive rate)",
+            ylabel="share of these texts that it finds\n(true positive rate)",
+            title=f"{title} of {label_names[1]!r}",
+        )
         axes.legend(loc="lower right")
