@@ -23,6 +23,15 @@ def test_a_file_comes_back_with_its_labels(trained, tmp_path, capsys):
     assert "3 texts" in out.out and "no label" in out.err
 
 
+@pytest.mark.parametrize("head, sign", [("id;text\n", ";"), ("sep=|\nid|text\n", "|"), ("id\ttext\n", "\t")])
+def test_columns_stay_parted_as_they_were(trained, tmp_path, head, sign):
+    path, target = tmp_path / "some.csv", tmp_path / "labels.csv"
+    path.write_text(f"{head}7{sign}a dull, slow film\n")
+    labelled(trained, "--file", path, "--output", target)
+    (row,) = csv.DictReader(open(target, encoding="utf-8"), delimiter=sign)
+    assert list(row) == ["id", "text", "label", "probability"] and row["text"] == "a dull, slow film"
+
+
 def test_columns_that_are_there_already_are_kept(trained, tmp_path):
     path, target = tmp_path / "some.jsonl", tmp_path / "labels.jsonl"
     path.write_text('{"text": "a dull film", "label": "good", "n": 1}\n')

@@ -5,7 +5,7 @@ from collections import ChainMap
 
 from tfbert.common.errors import UserError, nearest
 from tfbert.common.text import is_utf8
-from tfbert.data.delimited import FIELD, read_table
+from tfbert.data.delimited import EXCEL, FIELD, delimiter_of, read_table
 from tfbert.data.json_rows import read_json
 from tfbert.data.opening import AS_CSV, SPREADSHEETS, decoded, kind_of, opened
 from tfbert.data.parquet_rows import read_parquet
@@ -103,6 +103,15 @@ def rows_of_kind(path, kind, flag, columns, quoting, notes):
 def read_published(path, header=()):
     """As read_rows, of a table as research data come: tabs, no quoting. header: the columns where it names none."""
     yield from read_table(reopened(path, "--data_dir", []), path, "\t", (), "none", [], header)
+
+
+def sign_in(path, columns):
+    """What stands between the columns of a .csv, as read_rows takes it; a comma for a file of another kind."""
+    if kind_of(path) != ".csv":
+        return ","
+    first = next((line for _, line in lines_of(path, "--file", [])), "")
+    excel = EXCEL.fullmatch(first)
+    return excel[1] if excel else delimiter_of(first, path, ",", columns, [])
 
 
 def lines_of(path, flag, notes):

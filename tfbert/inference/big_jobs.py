@@ -11,6 +11,7 @@ from tfbert.common.locks import sole_run
 from tfbert.common.timing import Progress
 from tfbert.data.opening import kind_of
 from tfbert.data.parquet_rows import types_in
+from tfbert.data.reading import sign_in
 from tfbert.inference.chunks import chunks_of, is_full, signs_of
 from tfbert.inference.journal import hash_of_model, journal_of
 from tfbert.inference.labelled import labelled_file, named
@@ -38,7 +39,8 @@ def labelling_job(settings, rows, label, again=None):
         if not settings.html:  # which needs more than the journal keeps
             journal = stack.enter_context(journal_of(settings.output, lambda: what_answers_depend_on(settings, label)))
             answered = remembered(label, journal, stack.enter_context(Progress("labelling", count)))
-        yield rows, answered, stack.enter_context(labelled_file(settings.output, columns))
+        sign = sign_in(settings.file, [settings.text_column]) if again is not None else ","
+        yield rows, answered, stack.enter_context(labelled_file(settings.output, columns, sign))
 
 
 def survey(rows, settings):

@@ -9,20 +9,19 @@ from tfbert.common.files import replaced_file, same_file
 from tfbert.common.text import json_text
 from tfbert.inference.parquet_file import parquet_writer
 
-SIGNS = {".csv": ",", ".tsv": "\t"}
-KINDS = (*SIGNS, ".jsonl", ".parquet")
+KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @contextlib.contextmanager
-def labelled_file(path, columns):
+def labelled_file(path, columns, sign=","):
     """Yields a function that adds a row: add(place, row, texts, result). row: what stood in the file, or {}.
 
     columns: of all rows, {name: type}, with types where the file has them, as parquet_file.ColumnTypes finds them.
     After them come label and probability, with predicted_ before these where a column has such a name. path: of one of
-    KINDS. Raises UserError for a row with other columns.
+    KINDS; sign: between the columns of a .csv. Raises UserError for a row with other columns.
     """
     ours = free_names(columns)
-    with replaced_file(path) as staged, writer_of(staged, columns, ours) as write:
+    with replaced_file(path) as staged, writer_of(staged, columns, ours, sign) as write:
 
         def add(place, row, texts, result):
             row = row or named(texts)
@@ -35,15 +34,16 @@ def labelled_file(path, columns):
 
 
 @contextlib.contextmanager
-def writer_of(path, columns, ours):
+def writer_of(path, columns, ours, sign):
     """Yields a function that writes a row with these columns, and ours, into a new file of one of KINDS."""
     if path.suffix.lower() == ".parquet":
         with parquet_writer(path, columns | dict(zip(ours, ("string", "float64")))) as write:
             yield write
         return
     with open(path, "w", newline="", encoding="utf-8", errors="replace") as file:
-        if delimiter := SIGNS.get(path.suffix.lower()):
-            writer = csv.DictWriter(file, [*columns, *ours], "", delimiter=delimiter)
+        if path.suffix.lower() in (".csv", ".tsv"):
+            sign = "\t" if path.suffix.lower() == ".tsv" else sign
+            writer = csv.DictWriter(file, [*columns, *ours], "", delimiter=sign)
             writer.writeheader()
             yield writer.writerow
         else:
