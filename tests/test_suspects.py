@@ -121,4 +121,4 @@ def test_contradictions_stand_in_the_report_without_texts_where_these_are_secret
         fit(untrained, output, "--train_file", path, "--method", "features", "--excerpt_words", words)
         report = (output / "training_report.md").read_text()
         assert ("the same words |" in report) == shown == (output / "suspects.csv").exists()
-        assert "stand with different labels" in report and "repeat another's text" in report
+        assert "1 text stands with different labels, in 90 rows" in report and "repeat another's text" in report

@@ -54,7 +54,7 @@ def value_in(row, column, place, flag=None):
 def no_column(row, column, place, flag=None):
     names = [str(name) for name in row]
     known = f"{place}: no column {column!r}, but {', '.join(names)[:200]}"
-    return known + (nearest(column, names) or (f"; see {flag}" if flag else ""))
+    return known + (f"; see {flag}" if flag else "") + nearest(column, names)
 
 
 def text_in(row, column, place, flag=None):
