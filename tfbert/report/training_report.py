@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import platform
+import re
 
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
@@ -23,7 +24,8 @@ def write_report(path, record):
     parts = (verdict, some_examples, what_to_try, figures, what_the_teacher_gave, per_label, most_confident_mistakes,
              by_length, confidence, curves, roc_curve, what_may_be_wrong, what_was_done)  # fmt: skip
     lines = [line for part in parts for line in (*part(record), "")]
-    write_text(path, "\n".join([f"# Training report: {record.title}", "", *lines]))
+    text = "\n".join([f"# Training report: {record.title}", "", *lines])
+    write_text(path, re.sub("\n{3,}", "\n\n", text))  # where a section has nothing to say
 
 
 def what_the_teacher_gave(record):
