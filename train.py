@@ -15,7 +15,7 @@ from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
 from tfbert.common.settings import parse
-from tfbert.common.text import are
+from tfbert.common.text import agreeing
 from tfbert.common.timing import clock
 from tfbert.model.folders import OUTPUT_FILES, save_classifier
 from tfbert.training.jobs import prepare
@@ -156,9 +156,8 @@ def report(job, run, metrics, logits):
         say(*line)
     if job.suspects:
         looked_at = f"{len(job.held_out):,} training {job.task.unit}"
-        say(
-            "Suspects", f"{len(job.suspects):,} of {looked_at} {are(job.suspects)} probably mislabelled: see the report"
-        )
+        are = agreeing(len(job.suspects), "is", "are")
+        say("Suspects", f"{len(job.suspects):,} of {looked_at} {are} probably mislabelled: see the report")
     for note in record.notes:
         say("Note", note)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))

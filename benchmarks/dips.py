@@ -55,14 +55,14 @@ def main():
 
 def row_of(history):
     """What is kept of a history.json: steps and accuracies of its validations, and the losses that were learnt from."""
-    checked = [point for point in history if "val_accuracy" in point]
+    checked = [point for point in history if "validation_accuracy" in point]
     learnt = [point["loss"] for point in history if "loss" in point and point["step"] > AFTER]
     return {
         "steps": [point["step"] for point in checked],
-        "accuracy": [round(point["val_accuracy"], 4) for point in checked],
+        "accuracy": [round(point["validation_accuracy"], 4) for point in checked],
         "worst_ten_steps": round(max(learnt), 4),
         "mean_loss": round(float(np.mean(learnt)), 4),
-        "last_loss": round(checked[-1]["val_loss"], 4),
+        "last_loss": round(checked[-1]["validation_loss"], 4),
     }
 
 

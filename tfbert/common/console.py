@@ -45,6 +45,11 @@ def clear_status():
             print("\r" + " " * len(STATUS.pop()) + "\r", end="", file=sys.stderr, flush=True)
 
 
+def is_watched():
+    """Whether standard error is a terminal; a program with a window of its own has none."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 HUSHED = RLock()  # standard error belongs to all threads
 
 

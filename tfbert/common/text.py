@@ -39,5 +39,6 @@ def counted(number, things):
     return f"{number:,} {things[:-1] if number == 1 else things}"
 
 
-def are(things):
-    return "is" if len(things) == 1 else "are"
+def agreeing(number, one, many):
+    """The form of a verb: that of one, or of many."""
+    return one if number == 1 else many

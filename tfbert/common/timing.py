@@ -1,10 +1,9 @@
 """How long things take."""
 
-import sys
 import time
 from contextlib import contextmanager
 
-from tfbert.common.console import clear_status, show_status
+from tfbert.common.console import clear_status, is_watched, show_status
 from tfbert.common.errors import complain
 
 
@@ -64,7 +63,7 @@ class Progress(Countdown):
 
     def __init__(self, what, whole=None):
         super().__init__(whole)
-        self.what, self.live = what, (sys.stderr and sys.stderr.isatty())
+        self.what, self.live = what, is_watched()
 
     def __enter__(self):
         if self.live:

@@ -3,11 +3,11 @@
 import copy
 import hashlib
 import math
-import sys
 from itertools import islice
 
 import numpy as np
 
+from tfbert.common.console import is_watched
 from tfbert.common.errors import UserError
 
 BUCKET, SHORT_BUCKET = 32, 4  # tokens, see padded_length
@@ -152,7 +152,7 @@ def show_bars_on_a_terminal():
     """`datasets` shows its progress on a terminal; in a log each picture of it would stay, one after the other."""
     from datasets import disable_progress_bars, enable_progress_bars
 
-    (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
+    (enable_progress_bars if is_watched() else disable_progress_bars)()
 
 
 def firsts_of(parts):

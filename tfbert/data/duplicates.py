@@ -1,11 +1,12 @@
 """Texts that stand more than once: word for word or nearly, with the same label or with others, in train and test."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfbert.common.text import counted
+from tfbert.common.text import agreeing, counted
 
 SIGNS = re.compile(r"[\W_]+")
 
@@ -30,52 +31,50 @@ class Repeats:
         found = []
         if self.in_test:
             more = f", and {self.nearly_in_test:,} more with the same words" * bool(self.nearly_in_test)
-            stand = "stands" if self.in_test == 1 else "stand"
+            stand = agreeing(self.in_test, "stands", "stand")
             found.append(f"{counted(self.in_test, f'different {unit}')} {stand} in train and in test{more}")
         elif self.nearly_in_test:
-            have = "has" if self.nearly_in_test == 1 else "have"
+            have = agreeing(self.nearly_in_test, "has", "have")
             found.append(f"{counted(self.nearly_in_test, f'different {unit}')} to test on {have} the words of one to "
                          "train on")  # fmt: skip
+        repeat = agreeing(self.exact or self.near, "repeats", "repeat")
         if self.exact:
             more = f", and {self.near:,} more its words" * bool(self.near)
-            found.append(f"{self.exact:,} of the {unit} to train on {repeat(self.exact)} another's text{more}")
+            found.append(f"{self.exact:,} of the {unit} to train on {repeat} another's text{more}")
         elif self.near:
-            found.append(f"{self.near:,} of the {unit} to train on {repeat(self.near)} another's words")
+            found.append(f"{self.near:,} of the {unit} to train on {repeat} another's words")
         if self.contradictions:
             rows = sum(sum(labels.values()) for _, labels in self.contradictions)
-            stand = "stands" if len(self.contradictions) == 1 else "stand"
+            stand = agreeing(len(self.contradictions), "stands", "stand")
             found.append(f"{counted(len(self.contradictions), unit)} {stand} with different labels, in {rows:,} rows")
         return found
-
-
-def repeat(count):
-    return "repeats" if count == 1 else "repeat"
 
 
 def repeats(texts, labels, test_texts, others=()):
     """The Repeats of train and test. texts, test_texts: lists of str; labels: of train, (N,) or (N, L); others: pairs
     of such texts and labels, of the other parts, for contradictions.
     """
-    found, firsts, labels_of = Repeats(), {}, {}
+    found, firsts, labelled, parts = Repeats(), {}, {}, [(texts, labels), *others]
+    words = {text: words_of(text) for part in (test_texts, *(part for part, _ in parts)) for text in part}
     for text in texts:
-        words = words_of(text)
-        stood = firsts.setdefault(words, set())
+        stood = firsts.setdefault(words[text], set())
         if text in stood:
             found.exact += 1
         elif stood:
             found.near += 1
         stood.add(text)
-    for part, of_part in [(texts, labels), *others]:
+    for part, of_part in parts:
         for text, label in zip(part, in_tuples(of_part)):
-            least, counts = labels_of.get(words := words_of(text), (text, {}))
-            labels_of[words] = min(least, text), counts | {label: counts.get(label, 0) + 1}
-    different = [each for each in labels_of.values() if len(each[1]) > 1]
-    found.contradictions = sorted(different, key=lambda each: -sum(each[1].values()))
+            least, counts = labelled.get(words[text], (text, Counter()))
+            counts[label] += 1
+            labelled[words[text]] = min(least, text), counts
+    different = [each for each in labelled.values() if len(each[1]) > 1]
+    found.contradictions = sorted(different, key=lambda each: -each[1].total())
     train = set(texts)
     for text in set(test_texts):
         if text in train:
             found.in_test += 1
-        elif words_of(text) in firsts:
+        elif words[text] in firsts:
             found.nearly_in_test += 1
     return found
 

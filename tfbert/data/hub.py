@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import queue
 import re
-import sys
 import threading
 import time
 from functools import cache
 from pathlib import Path
 
+from tfbert.common.console import is_watched
 from tfbert.common.errors import SilentServer, one_line
 
 PROBE_SECONDS = 5
@@ -54,7 +54,7 @@ def snapshot(repo, patterns, **kwargs):
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import disable_progress_bars
 
-    if not sys.stderr.isatty():
+    if not is_watched():
         disable_progress_bars()
     begun = time.time()
     folder = watched(lambda: snapshot_download(repo, allow_patterns=patterns, **kwargs), repo)

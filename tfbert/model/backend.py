@@ -11,8 +11,8 @@ from tfbert.common.errors import RUNTIME, UserError
 def load_keras():
     """Imports Keras and its backend without the lines that TensorFlow logs before it can be told not to.
 
-    TensorFlow takes oneDNN's operators by itself only where the CPU has AVX512's 8-bit products; where it has not, they
-    make a step a fifth to a quarter shorter too (benchmarks/README.md).
+    TensorFlow takes oneDNN's operators by itself only where the CPU has AVX512's 8-bit products; where it has not, its
+    own take 1.63 times as long (benchmarks/README.md).
     """
     if "keras" in sys.modules:
         return

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfbert.common.text import are
+from tfbert.common.text import agreeing
 from tfbert.data.labels import shares_of
 from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import one_line, table
@@ -47,8 +47,9 @@ def mislabelled(record):
     looked_at = f"{len(job.held_out):,} {job.task.unit} to train on"
     if not suspects:
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
+    are = agreeing(len(suspects), "is", "are")
     how = (
-        f"**{len(suspects):,} of {looked_at} {are(suspects)} probably mislabelled**: by logistic regression on the "
+        f"**{len(suspects):,} of {looked_at} {are} probably mislabelled**: by logistic regression on the "
         "encoder's vectors that did not learn from them, another label fits at least as well as it fits the texts that "
         "have it (confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbert.common.text import are, counted
+from tfbert.common.text import agreeing, counted
 from tfbert.common.timing import clock
 from tfbert.model.configs import model_config
 from tfbert.report.markdown import table
@@ -125,7 +125,8 @@ def what_to_try(record):
         where = (
             "listed below, all in `suspects.csv`" if settings.excerpt_words else "without `--excerpt_words 0`, listed"
         )
-        tips.append(f"{counted(len(job.suspects), 'rows')} {are(job.suspects)} probably mislabelled ({where}): read "
+        are = agreeing(len(job.suspects), "is", "are")
+        tips.append(f"{counted(len(job.suspects), 'rows')} {are} probably mislabelled ({where}): read "
                     "them, and mend those that are wrong")  # fmt: skip
     if job.task.is_own and metrics["n_train"] < MANY_TEXTS:
         first = " (with so few to test on, nothing else can be told apart)" * is_vague(metrics)
