@@ -45,7 +45,7 @@ def main():
     work = Path(arguments.work)
     deberta = deberta_of_minilm(work / "deberta")
     texts, labels = some_reviews(work, arguments.reviews)
-    fixed = f"--dataset_name {split_of_train(work, None)} --model_name_or_path {deberta} --max_eval_samples 2"
+    fixed = f"--dataset_name {split_of_train(work, None)} --model_name_or_path {deberta} --max_eval_samples 100"
     models = {"BERT": Path(arguments.model)}
     for precision, samples in (("auto", 4000), ("float16", 640)):
         name = "DeBERTa" if precision == "auto" else "DeBERTa, learnt in float16"
