@@ -123,7 +123,7 @@ def save(job, run):
 
 
 def test(job, model, run, runs):
-    """Reads the test split, which nothing has read before: the figures of metrics.json, and the logits, (N, L)."""
+    """Reads the test split, from which nothing was learnt: the figures of metrics.json, and the logits, (N, L)."""
     from tfbert.report.figures import baselines_on_test, facts, scores_on_test
     from tfbert.training.runs import gain_of_windows, scores_of_runs
     from tfbert.training.teaching import teacher_and_student
@@ -155,8 +155,8 @@ def report(job, run, metrics, logits):
     for line in headline(metrics, job.task):
         say(*line)
     if job.suspects:
-        looked_at = f"{len(job.held_out):,} training {job.task.unit}"
         are = agreeing(len(job.suspects), "is", "are")
+        looked_at = f"{job.looked_at:,} {job.task.unit}"
         say("Suspects", f"{len(job.suspects):,} of {looked_at} {are} probably mislabelled: see the report")
     for note in record.notes:
         say("Note", note)

@@ -103,7 +103,12 @@ def test_a_run_says_which_rows_are_probably_mislabelled(untrained, tmp_path, cap
     with open(output / "suspects.csv", newline="") as file:
         said = list(csv.DictReader(file))
     found = {row["text"] for row in said} & wrong
-    assert len(found) >= 8 and all(row["label"] != row["suggested"] for row in said)
+    assert len(found) >= 10 and all(row["label"] != row["suggested"] for row in said)
+    assert {row["part"] for row in said if row["text"] in wrong} >= {"train", "test"}
+    lines = (tmp_path / "own.csv").read_text().splitlines()
+    for row in said:
+        name, line = row["place"].split(", line ")
+        assert name == "own.csv" and lines[int(line) - 1].startswith(row["text"])
     report, printed = (output / "training_report.md").read_text(), capsys.readouterr().out
     assert "## What may be wrong with the data" in report and "confident learning" in report
     assert f"{len(said)} of " in printed and "probably mislabelled" in printed

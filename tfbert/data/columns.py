@@ -5,6 +5,7 @@ import numpy as np
 from tfbert.common.errors import UserError
 
 COLUMNS = ("text", "text_pair")
+PLACE = "place of the row"  # file and line
 
 
 def check_columns(data, splits, columns, source):
@@ -37,7 +38,7 @@ def renamed(dataset, names):
 
 def normalised(dataset, task, source):
     """`dataset` with its columns named text, text_pair and label; several label columns become one, of lists."""
-    texts = columns_of_texts(task)
+    texts = columns_of_texts(task) | ({PLACE: PLACE} if PLACE in dataset.column_names else {})
     several = len(task.label_columns) > 1
     for name in (*task.text_columns, *task.label_columns):
         if missing := dataset.data.column(name).null_count:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfbert.common.errors import UserError, causes
 from tfbert.data.cells import class_number, is_blank, numbers_of, settled, truth
+from tfbert.data.columns import PLACE
 from tfbert.data.opening import decoded, kind_of, opened
 from tfbert.data.parquet_rows import with_names
 from tfbert.data.reading import TABLES, no_column, read_published, read_rows, text_in, value_in
@@ -245,6 +246,7 @@ def dataset_of(rows, task, path, notes, texts_only=False):
         table = zip(*(cells[row] for row in kept))
         columns |= {name: labels_of(column, places, name, task, notes)
                     for name, column in zip(task.label_columns, table)}  # fmt: skip
+        columns[PLACE] = places, Value("string")
     if groups:
         columns[task.group_column] = [groups[row] for row in kept], Value("string")
     features = Features({name: kind for name, (_, kind) in columns.items()})

@@ -10,6 +10,8 @@ from tfbert.report.mistakes import excerpt
 from tfbert.report.suspects import in_words
 
 SHOWN = 20  # suspects
+HEAD = {"place": "where", "part": "part", "label": "label", "suggested": "fits better",
+        "probability": "its probability", "text": "how the text ends"}  # fmt: skip
 FEW = 10  # texts of a label
 OFTEN = 0.1  # of the texts of a label, that another label gets
 
@@ -42,9 +44,9 @@ def repeated(record):
 def mislabelled(record):
     """The suspects, the likeliest first."""
     job, suspects = record.job, record.job.suspects
-    if job.held_out is None:
+    if not job.held_out:
         return []
-    looked_at = f"{len(job.held_out):,} {job.task.unit} to train on"
+    looked_at = f"{job.looked_at:,} {job.task.unit}"
     if not suspects:
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
     are = agreeing(len(suspects), "is", "are")
@@ -54,13 +56,12 @@ def mislabelled(record):
         "have it (confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
     )
     words = job.settings.excerpt_words
-    head = ["label", "fits better", "its probability", "how the text ends"]
-    rows = [[row["label"], row["suggested"], f"{row['probability']:.2f}", excerpt(row["text"], words)]
-            for row in suspects[:SHOWN]]  # fmt: skip
-    if not words:
-        return [how, "", *table(head[:-1], [row[:-1] for row in rows]), ""]
-    more = f"The {SHOWN} likeliest; all are in `suspects.csv` beside the model:" if len(rows) == SHOWN else ""
-    return [how, "", *([more, ""] if more else []), *table(head, rows), ""]
+    shown = [row | {"probability": f"{row['probability']:.2f}", "text": excerpt(row["text"], words)}
+             for row in suspects[:SHOWN]]  # fmt: skip
+    names = [name for name in HEAD if name in shown[0] and (words or name != "text")]
+    rows = [[row[name] for name in names] for row in shown]
+    more = f"The {SHOWN} likeliest; all are in `suspects.csv` beside the model:" if words and len(rows) == SHOWN else ""
+    return [how, "", *([more, ""] if more else []), *table([HEAD[name] for name in names], rows), ""]
 
 
 def rare_labels(record):

@@ -1,8 +1,13 @@
 """Rows that are probably mislabelled: confident learning (Northcutt et al. 2021, arXiv:1911.00068)."""
 
+from pathlib import Path
+
 import numpy as np
 
+from tfbert.data.columns import COLUMNS, PLACE
 from tfbert.data.splits import keys_of
+
+PARTS = ("train", "held out", "test")
 
 
 def suspects(probabilities, labels):
@@ -43,19 +48,32 @@ def suspects_of_several(probabilities, labels):
 
 
 def suspects_of(job):
-    """The suspects among a job's training texts as rows for a table, a list of dicts; empty where nothing was held out.
+    """The suspects among a job's texts as rows for a table, a list of dicts; empty where nothing was held out.
 
-    suggested: the label that fits better, or the labels; probability: of what it changes, and of what was given,
-    without this text.
+    Looked at are those of which job.held_out has probabilities: the first ones of each of PARTS, or of train alone.
+    place: of one's own data, file and line of the text; part: one of PARTS; suggested: the label that fits better, or
+    the labels; probability: of what it changes, and of what was given, without this text.
     """
-    if job.held_out is None:
+    from datasets import concatenate_datasets
+
+    if not job.held_out:
         return []
-    said, labels = job.held_out, job.train.labels[: len(job.held_out)]
+    counts = [len(each) for each in job.held_out]
+    examples, splits = (job.train, job.validation, job.test), (job.splits.train, job.splits.validation, job.splits.test)
+    labels = np.concatenate([part.labels[:count] for part, count in zip(examples, counts)])
+    parts, said = np.repeat(PARTS[: len(counts)], counts), np.concatenate(job.held_out)
     rows, others = (suspects_of_several if job.several else suspects)(said, labels)
-    texts = keys_of(job.splits.train.select(rows))
+    shown = [name for name in (PLACE, *COLUMNS) if name in job.splits.train.column_names]
+    found = concatenate_datasets(
+        [part.select_columns(shown).select(range(count)) for part, count in zip(splits, counts)]
+    ).select(rows)
+    places = [{"place": Path(each).name} for each in found[PLACE]] if PLACE in shown else [{}] * len(rows)
     return [
-        as_given_and_suggested(said[row], labels[row], other, job.splits.label_names) | {"text": text}
-        for row, other, text in zip(rows, others, texts)
+        place
+        | {"part": str(parts[row])}
+        | as_given_and_suggested(said[row], labels[row], other, job.splits.label_names)
+        | {"text": text}
+        for place, row, other, text in zip(places, rows, others, keys_of(found))
     ]
 
 

@@ -14,7 +14,7 @@ from keras import ops
 from tfbert.common.errors import UserError
 from tfbert.data.labels import shares_of
 from tfbert.model.modeling import mean_of_tokens
-from tfbert.report.calibration import cross_entropies
+from tfbert.report.calibration import cross_entropies, probabilities_of
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
 
@@ -58,14 +58,30 @@ def fit_features(job, model, seed):
 def fit_head(job, model, examples, seed):
     """Fits the head of a SequenceClassifier, whose encoder stays, to the first of the job's training texts, Examples.
 
-    Gives the job what held-out folds say of these texts. Returns the C of each regression, and the logits of the texts.
+    Returns the C of each regression, and the logits of the texts.
     """
-    features = predict(Vectors(model).predict_on_batch, examples, job.settings)
-    labels, balanced, groups = examples.labels, job.settings.class_weights == "balanced", groups_of(job, examples)
-    kernel, bias, strengths, job.held_out = fit(features, labels, model.config.num_labels, seed, balanced, groups)
+    balanced = job.settings.class_weights == "balanced"
+    kernel, bias, strengths, logits = regress(job, Vectors(model).predict_on_batch, examples, seed, balanced)
     model.classifier.kernel.assign(kernel)
     model.classifier.bias.assign(bias)
-    return strengths, features @ kernel + bias
+    return strengths, logits
+
+
+def regress(job, forward, examples, seed, balanced=False):
+    """Fits logistic regression to the first of the job's training texts, Examples: kernel, bias, the C of each
+    regression, and the logits of the texts.
+
+    Gives the job what regressions say of texts that they did not learn from. forward: from inputs to vectors.
+    """
+    features, groups = predict(forward, examples, job.settings), groups_of(job, examples)
+    count = len(job.splits.label_names)
+    kernel, bias, strengths, held_out = fit(features, examples.labels, count, seed, balanced, groups)
+    if held_out is not None and not job.held_out:
+        others = [part.first(MOST_FOR_START) for part in (job.validation, job.test) if job.task.is_own]
+        vectors = [predict(forward, part, job.settings) for part in others]
+        said = [probabilities_of(each @ kernel + bias, examples.labels) for each in vectors]
+        job.held_out = [held_out, *said]
+    return kernel, bias, strengths, features @ kernel + bias
 
 
 def start_head(job, model):
@@ -80,7 +96,7 @@ def start_head(job, model):
         texts = job.train.first(MOST_FOR_START)
         model.compile(jit_compile=False)
         _, logits = fit_head(job, model, texts, job.settings.seed)
-        scale = 1.0 if job.held_out is None else humility(logits, job.held_out, texts.labels)
+        scale = humility(logits, job.held_out[0], texts.labels) if job.held_out else 1.0
         job.head = [scale * ops.convert_to_numpy(weight) for weight in (head.kernel, head.bias)]
     for weight, value in zip((head.kernel, head.bias), job.head):
         weight.assign(value)
@@ -104,12 +120,10 @@ def humility(logits, held_out, labels):
 
 
 def doubt_labels(job, model):
-    """Gives the job what held-out folds say of its first training texts, by regression on the mean of their tokens."""
-    texts = job.train.first(MOST_FOR_START)
+    """Gives the job what regression on the mean of their tokens says of texts that it did not learn from."""
     if job.device.team.size == 1:
-        features = predict(Vectors(model, mean=True).predict_on_batch, texts, job.settings)
-        count, groups = model.config.num_labels, groups_of(job, texts)
-        *_, job.held_out = fit(features, texts.labels, count, job.settings.seed, groups=groups)
+        forward = Vectors(model, mean=True).predict_on_batch
+        regress(job, forward, job.train.first(MOST_FOR_START), job.settings.seed)
 
 
 def groups_of(job, examples):

@@ -76,7 +76,9 @@ class Job:
     teacher: object = None  # a teaching.Teacher
     alone: object = None  # a Run of the student without it
     minutes_as_flags: str = ""  # what --minutes has chosen, as a command line says it
-    held_out: object = None  # probabilities of the first training texts by regression on others, float (N, L)
+    held_out: list | None = (
+        None  # by regression on other texts, probabilities of train's, float (N, L), see suspects_of
+    )
 
     @property
     def several(self):
@@ -127,8 +129,13 @@ class Job:
 
     @cached_property
     def suspects(self):
-        """Training texts that are probably mislabelled, once held_out is there, as suspects_of gives them."""
+        """Texts that are probably mislabelled, once held_out is there, as suspects_of gives them."""
         return suspects_of(self)
+
+    @property
+    def looked_at(self):
+        """Among how many texts suspects are looked for."""
+        return sum(map(len, self.held_out or []))
 
     def some_texts(self):
         """The model's inputs for a few held-out texts."""
