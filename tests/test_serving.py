@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from schemathesis.checks import positive_data_acceptance
 
 from serve import figures_and_plots
 from tfbert.inference import batching
-from tfbert.inference.batching import LONG, ROOM, Batcher, Full, share_by_measurement
+from tfbert.inference.batching import LONG, ROOM, Batcher, Full, batches_in_turn, share_by_measurement
 from tfbert.inference.messages import MOST_BYTES, MOST_TEXTS
 from tfbert.inference.predicting import Predictor
 from tfbert.inference.serving import new_app
@@ -148,11 +149,11 @@ def test_the_api_is_what_it_says(trained, path):
 # the queue
 
 
-def batched(compute, share, most, use):
+def batched(compute, share, most, use, **settings):
     """What use(Batcher) gives, in an event loop of its own."""
 
     async def work():
-        batcher = Batcher(compute, share, most)
+        batcher = Batcher(compute, share, most, **settings)
         batcher.start()
         try:
             return await use(batcher)
@@ -179,6 +180,31 @@ def test_requests_that_wait_are_labelled_together_as_far_as_there_is_room(monkey
     calls.clear()
     batched(compute, 2, 100, use)
     assert calls == [1] * 10
+
+
+def test_long_texts_are_read_side_by_side_and_batches_in_turn():
+    running, most = 0, Counter()
+
+    def logits_of_batch(batch):
+        nonlocal running
+        running += 1
+        size = batch["input_ids"].shape
+        most[size] = max(most[size], running)
+        time.sleep(0.1)
+        running -= 1
+
+    read = batches_in_turn(logits_of_batch, beside=512)
+
+    def compute(texts):
+        read({"input_ids": np.zeros((len(texts), len(texts[0][0])))})
+        return texts
+
+    async def use(batcher):
+        for texts, tokens in ((1, 400), (1, 600), (2, 400)):
+            await asyncio.gather(*(batcher([("a" * tokens,)] * texts, 9) for _ in range(6)))
+
+    batched(compute, 10, 100, use, alone=4)
+    assert most == {(1, 400): 4, (1, 600): 1, (2, 400): 1}
 
 
 def test_a_full_queue_a_deadline_and_an_error():

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 CALLS = 2  # at a time: one makes tokens of texts, or answers of logits, while the model reads for the other
+SIDE_BY_SIDE = 16  # of those with one text: a core that waits for the others in one call works in another
+ONE = 512  # tokens of a text, at most, that is read beside others: so many times the memory is needed
 SIGNS_OF_TOKEN = 4  # of a text, about
 SHORT, LONG = 24, 256  # tokens of the texts that are timed
 GAIN = 1.1  # times as fast must texts be together, or each is labelled alone
@@ -35,16 +37,18 @@ class Job:
 class Batcher:
     """A queue in front of a function that labels texts.
 
-    compute: from a list of tuples of texts to a list of results, called in CALLS threads; share: requests of so many
-    tokens, about, at most, share a call of ROOM tokens, a larger one has its own; most: texts that may wait; seen:
-    called with how many texts a call had, and how long each of its requests had waited, in seconds.
+    compute: from a list of tuples of texts to a list of results, called in threads; share: requests of so many tokens,
+    about, at most, share a call of ROOM tokens, CALLS at a time; a larger one has its own, `alone` at a time; most:
+    texts that may wait; seen: called with how many texts a call had, and how long each of its requests had waited, in
+    seconds.
     """
 
-    def __init__(self, compute, share, most, seen=lambda texts, waits: None):
+    def __init__(self, compute, share, most, seen=lambda texts, waits: None, alone=CALLS):
         self.compute, self.share, self.most, self.seen = compute, share, most, seen
         self.waiting, self.count = deque(), 0
         self.arrived = asyncio.Event()
-        self.threads, self.free = ThreadPoolExecutor(CALLS, "labels"), asyncio.Semaphore(CALLS)
+        self.threads = ThreadPoolExecutor(CALLS + alone, "labels")
+        self.shared, self.alone = asyncio.Semaphore(CALLS), asyncio.Semaphore(alone)
         self.task, self.calls = None, set()
 
     def start(self):
@@ -87,15 +91,16 @@ class Batcher:
     async def work(self):
         while True:
             await self.arrived.wait()
-            await self.free.acquire()
+            free = self.shared if self.waiting[0].tokens <= self.share else self.alone
+            await free.acquire()
             jobs = self.next_jobs()
             if not self.waiting:
                 self.arrived.clear()
-            call = asyncio.create_task(self.call(jobs))
+            call = asyncio.create_task(self.call(jobs, free))
             self.calls.add(call)  # else it could be collected before its end
             call.add_done_callback(self.calls.discard)
 
-    async def call(self, jobs):
+    async def call(self, jobs, free):
         now, texts = time.perf_counter(), [parts for job in jobs for parts in job.texts]
         try:
             if jobs:
@@ -108,19 +113,22 @@ class Batcher:
             return
         finally:
             self.count -= len(texts)  # what nobody waits for any more counts until it is done
-            self.free.release()
+            free.release()
         for job in jobs:
             of_job = [next(results) for _ in job.texts]
             if not job.done.done():
                 job.done.set_result(of_job)
 
 
-def batches_in_turn(logits_of_batch):
-    """A model's function of batches, of which one at a time is read, by all cores."""
+def batches_in_turn(logits_of_batch, beside=0):
+    """A model's function of batches, of which one at a time is read, by all cores; but for those of a single text of
+    `beside` tokens at most.
+    """
     lock = threading.Lock()
 
     def call(batch):
-        with lock:
+        texts, tokens = batch["input_ids"].shape
+        with contextlib.nullcontext() if texts == 1 and tokens <= beside else lock:
             return logits_of_batch(batch)
 
     return call

@@ -23,7 +23,8 @@ class Predictor:
 
     quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its TextEncoder; pair:
     whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,); example: a text
-    such as those of its task. Raises UserError where the folder cannot be used.
+    such as those of its task; in_threads: whether several may call it at once. Raises UserError where the folder cannot
+    be used.
     """
 
     def __init__(self, folder, quantize=False):
@@ -45,7 +46,9 @@ class Predictor:
             )
         self.temperature, self.pair, self.example = reading["temperature"], reading["pair"], reading["example"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
-        self.logits_of_batch = onnx_model(folder, quantize, len(self.labels)) or keras_model(folder)
+        onnx = onnx_model(folder, quantize, len(self.labels))
+        self.in_threads = onnx is not None
+        self.logits_of_batch = onnx or keras_model(folder)
 
     def logits(self, token_ids, batch_size=32, starts=None):
         """token_ids, starts: as the encoder gives them. Returns float32 (N, L). Raises UserError for NaN."""

@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
 
 from tfbert import __version__
-from tfbert.inference.batching import Batcher, Full, batches_in_turn
+from tfbert.inference.batching import CALLS, ONE, SIDE_BY_SIDE, Batcher, Full, batches_in_turn
 from tfbert.inference.explaining import explanation
 from tfbert.inference.gate import Figures, Gate
 from tfbert.inference.messages import (
@@ -42,7 +42,8 @@ def new_app(predictor, figures_of_model, plots, share, waiting, seconds, api_key
     Batcher's; waiting: texts that may wait; seconds: until a request is given up; api_key: a str, or None for all.
     """
     seen = Figures()
-    predictor.logits_of_batch = batches_in_turn(predictor.logits_of_batch)
+    threads = predictor.in_threads
+    predictor.logits_of_batch = batches_in_turn(predictor.logits_of_batch, ONE if threads else 0)
 
     def label(texts):
         ids, lengths, starts = predictor.encoder(*map(list, zip(*texts)))
@@ -62,7 +63,7 @@ def new_app(predictor, figures_of_model, plots, share, waiting, seconds, api_key
             for parts, result in zip(texts, label(texts))
         ]
 
-    batcher = Batcher(label, share, waiting, seen.batch_seen)
+    batcher = Batcher(label, share, waiting, seen.batch_seen, SIDE_BY_SIDE if threads else CALLS)
     explainer = Batcher(explain, 0, 2 * MOST_EXPLAINED)
 
     @contextlib.asynccontextmanager
