@@ -119,6 +119,7 @@ def main(argv=None):
         say("Labelled", f"{labelled:,} text{'s' * (labelled != 1)}: {settings.output}")
     if settings.html:
         write_text(settings.html, page_of(explained))
+        note(f"{settings.html} shows the words in colours")
 
 
 def choose_input(texts, settings, predictor, notes):

@@ -15,7 +15,6 @@ from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
 from tfbert.common.settings import parse
-from tfbert.common.text import agreeing
 from tfbert.common.timing import clock
 from tfbert.model.folders import OUTPUT_FILES, save_classifier
 from tfbert.training.jobs import prepare
@@ -155,9 +154,8 @@ def report(job, run, metrics, logits):
     for line in headline(metrics, job.task):
         say(*line)
     if job.suspects:
-        are = agreeing(len(job.suspects), "is", "are")
         looked_at = f"{job.looked_at:,} {job.task.unit}"
-        say("Suspects", f"{len(job.suspects):,} of {looked_at} {are} probably mislabelled: see the report")
+        say("Suspects", f"{len(job.suspects):,} of {looked_at} may be mislabelled: see the report")
     for note in record.notes:
         say("Note", note)
     say("Time", ", ".join(f"{name} {clock(seconds)}" for name, seconds in job.stopwatch.seconds.items()))

@@ -282,12 +282,19 @@ def test_pictures_that_would_tell_nothing_are_left_out(changes, missing):
     job = SimpleNamespace(task=SimpleNamespace(tested="texts"), settings=SimpleNamespace(logging_steps=None))
 
     def of(changes):
-        return captions(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])))
+        return captions(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[{"loss": 1}])))
 
     assert list(of({})) == ["confusion_matrix", "lengths", "calibration", "loss", "accuracy", "roc"]
     assert set(of({})) - set(of(changes)) == {missing}
-    assert "None" not in str(of({}))
-    assert picture(SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[1])), missing) == []
+    assert "None" not in str(of({})) and "smoothed" not in str(of({}))
+    longer = SimpleNamespace(metrics=metrics, job=job, run=SimpleNamespace(history=[{"loss": 1}] * 30))
+    assert "dark: the same, smoothed" in captions(longer)["loss"][1]
+    assert (
+        picture(
+            SimpleNamespace(metrics=metrics | changes, job=job, run=SimpleNamespace(history=[{"loss": 1}])), missing
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,7 +303,7 @@ def test_pictures_that_would_tell_nothing_are_left_out(changes, missing):
 )
 def test_a_temperature_that_did_not_help_says_so(before, words, monkeypatch):
     monkeypatch.setattr("tfbert.report.training_report.picture", lambda *_: [])
-    metrics = {"ece": 0.02, "log_loss": 0.4, "ece_before": before[0], "log_loss_before": before[1], "temperature": 0.8,
+    metrics = {"n_test": 500, "ece": 0.02, "log_loss": 0.4, "ece_before": before[0], "log_loss_before": before[1], "temperature": 0.8,
                "confusion_matrix": MATRIX, "n_validation": 320}  # fmt: skip
     job = SimpleNamespace(task=SimpleNamespace(unit="reviews"))
     text = "\n".join(confidence(SimpleNamespace(metrics=metrics, job=job)))

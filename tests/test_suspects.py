@@ -111,7 +111,7 @@ def test_a_run_says_which_rows_are_probably_mislabelled(untrained, tmp_path, cap
         assert name == "own.csv" and lines[int(line) - 1].startswith(row["text"])
     report, printed = (output / "training_report.md").read_text(), capsys.readouterr().out
     assert "## What may be wrong with the data" in report and "confident learning" in report
-    assert f"{len(said)} of " in printed and "probably mislabelled" in printed
+    assert f"{len(said)} of " in printed and "may be mislabelled" in printed
     assert metrics_of(output)["settings"]["group_column"] == "film"
 
 

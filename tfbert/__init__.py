@@ -5,8 +5,10 @@ Public names are those below; they are imported when first asked for, so that la
 
 import importlib.util
 import os
+import sys
+from pathlib import Path
 
-from tfbert.common.errors import not_installed
+from tfbert.common.errors import not_installed, show
 from tfbert.model.weight_names import HEADS, class_names
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log lines from C++
@@ -15,6 +17,9 @@ os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # PyTorch is no
 
 for name in ("numpy", "tokenizers"):  # what all scripts import first
     if not importlib.util.find_spec(name):
+        if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parents[1]:  # one of the scripts
+            show(not_installed(name))
+            raise SystemExit(2)
         raise ModuleNotFoundError(not_installed(name), name=name)
 
 __version__ = "0.1.0"

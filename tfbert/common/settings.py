@@ -143,7 +143,12 @@ def read_file(path, settings_class):
     """The settings in a JSON or YAML file, checked for unknown names."""
     path = Path(path)
     if path.suffix not in (".json", ".yaml", ".yml"):
-        raise UserError(f"unexpected argument {path}: flags begin with --, a settings file ends in .json or .yaml")
+        is_table = "train_file" in {field.name for field in dataclasses.fields(settings_class)} and path.is_file()
+        raise UserError(
+            f"unexpected argument {path}: did you mean --train_file {path}?"
+            if is_table
+            else f"unexpected argument {path}: flags begin with --, a settings file ends in .json or .yaml"
+        )
     if path.exists() and not path.is_file():
         raise UserError(f"the settings file {path} is not a regular file")
     try:

@@ -1,11 +1,18 @@
 """The columns of a data set under our names: text, text_pair, label, group."""
 
+from pathlib import Path
+
 import numpy as np
 
 from tfbert.common.errors import UserError
 
 COLUMNS = ("text", "text_pair")
 PLACE = "place of the row"  # file and line
+
+
+def places_of(dataset):
+    """File and line of each row, without folders, a list of str; None where they are not known."""
+    return [Path(each).name for each in dataset[PLACE][:]] if PLACE in dataset.column_names else None
 
 
 def check_columns(data, splits, columns, source):

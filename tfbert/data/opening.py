@@ -10,7 +10,7 @@ import zlib
 from itertools import chain
 from pathlib import Path
 
-from tfbert.common.errors import UserError
+from tfbert.common.errors import UserError, nearest
 from tfbert.common.systems import WINDOWS, quoted
 
 LINE = 1 << 26  # bytes of one, at most
@@ -59,7 +59,16 @@ def opened(path, flag):
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{flag} {path}: damaged, as gzip says: {error}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{flag} {str(path)[:200]}: {getattr(error, 'strerror', None) or error}") from error
+        words = getattr(error, "strerror", None) or error
+        raise UserError(f"{flag} {str(path)[:200]}: {words}{like_it(path, error)}") from error
+
+
+def like_it(path, error):
+    """The end of a message: the file of nearly that name in the same folder, where that is what was meant."""
+    with contextlib.suppress(OSError):
+        if isinstance(error, FileNotFoundError):
+            return nearest(Path(path).name, os.listdir(Path(path).parent))
+    return ""
 
 
 def decoded(file, name, notes):

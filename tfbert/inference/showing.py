@@ -71,7 +71,8 @@ def close_ones(result):
 def show_line(texts, result, multi_label):
     head = "(no label)  "
     if result["probability"] is not None:
-        head = f"{printable(result['label']) or '(none)'} {result['probability']:6.1%}  "
+        unsure = "?" if close_ones(result) and not multi_label else " "
+        head = f"{printable(result['label']) or '(none)'} {result['probability']:6.1%}{unsure} "
     text = printable(" / ".join(" ".join(text.split()) for text in texts))
     width = max(shutil.get_terminal_size().columns - len(head), 20)
     print(head + (text if len(text) <= width else text[: width - 3] + "..."))

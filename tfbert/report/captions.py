@@ -3,6 +3,7 @@
 from tfbert.report.metrics import METRICS, has_roc
 
 FEWEST = 200  # texts of which calibration can be seen
+SMOOTHED = 30  # points of a curve that is drawn smoothed too
 
 
 def captions(record):
@@ -18,8 +19,8 @@ def captions(record):
     else:
         found["confusion_matrix"] = (
             f"What is taken for what, {metrics['n_test']:,} {tested}",
-            "Each row is a true label, each column what the model says. The diagonal is right; a dark cell off it is a "
-            "pair that it confuses.",
+            "Each row is a true label, each column what the model says. The diagonal is right; the darker a cell off "
+            "it, the larger the share that is taken for another.",
         )
     if len(metrics["accuracy_by_length"]) > 1:
         found["lengths"] = (
@@ -34,9 +35,11 @@ def captions(record):
             "out of ten; below it the model is too sure of itself.",
         )
     if record.run.history:
+        points = sum("loss" in row for row in record.run.history)
+        smooth = "dark: the same, smoothed. " if points >= SMOOTHED else ""
         how = (
-            "Pale: the mean of the training batches since the point before; dark: the same, smoothed. Dots: texts held "
-            "out of training."
+            f"{'Pale' if smooth else 'Line'}: the mean of the training batches since the point before, of what it is "
+            f"learning; {smooth}Dots: texts held out of training."
         )
         found["loss"] = (
             "Loss while it learns",

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tfbert.common.text import agreeing
 from tfbert.data.labels import shares_of
 from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import one_line, table
@@ -10,8 +9,8 @@ from tfbert.report.mistakes import excerpt
 from tfbert.report.suspects import in_words
 
 SHOWN = 20  # suspects
-HEAD = {"place": "where", "part": "part", "label": "label", "suggested": "fits better",
-        "probability": "its probability", "text": "how the text ends"}  # fmt: skip
+HEAD = {"place": "where", "part": "part", "label": "label", "probability_of_label": "its probability",
+        "suggested": "fits better", "probability": "its probability", "text": "how the text ends"}  # fmt: skip
 FEW = 10  # texts of a label
 OFTEN = 0.1  # of the texts of a label, that another label gets
 
@@ -49,14 +48,19 @@ def mislabelled(record):
     looked_at = f"{job.looked_at:,} {job.task.unit}"
     if not suspects:
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
-    are = agreeing(len(suspects), "is", "are")
     how = (
-        f"**{len(suspects):,} of {looked_at} {are} probably mislabelled**: by logistic regression on the "
-        "encoder's vectors that did not learn from them, another label fits at least as well as it fits the texts that "
-        "have it (confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
+        f"**{len(suspects):,} of {looked_at} may be mislabelled**: by logistic regression on the encoder's vectors "
+        "that did not learn from them, another label fits at least as well as it fits the texts that have it "
+        "(confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
     )
+    if tested := sum(row["part"] == "test" for row in suspects):
+        how += (
+            f" Of those to test on, {tested:,}, mend what is wrong, not what the model doubts; figures from before and "
+            "after cannot be compared, as the test is another then."
+        )
     words = job.settings.excerpt_words
-    shown = [row | {"probability": f"{row['probability']:.2f}", "text": excerpt(row["text"], words)}
+    shown = [row | {"text": excerpt(row["text"], words)}
+             | {name: f"{row[name]:.2f}" for name in ("probability", "probability_of_label")}
              for row in suspects[:SHOWN]]  # fmt: skip
     names = [name for name in HEAD if name in shown[0] and (words or name != "text")]
     rows = [[row[name] for name in names] for row in shown]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbert.common.text import agreeing, counted
+from tfbert.common.text import counted
 from tfbert.common.timing import clock
 from tfbert.model.configs import model_config
 from tfbert.report.markdown import table
@@ -20,6 +20,11 @@ from tfbert.report.wording import (
 )
 
 EXAMPLES = 3  # right, and as many wrong
+TFIDF = "TF-IDF counts a text's words, rare ones more, and knows nothing of their order."
+MEANINGS = {
+    "roc_auc": "ROC AUC is how often a text of a label gets a higher probability of it than another text.",
+    "log_loss": "Log loss, 0 at best, grows the surer it is where it is wrong.",
+}
 SHOWN = 200  # words of a text of --example_file, at most
 MANY_TEXTS = 5000  # of one's own, from which on more of them matter less than other things
 
@@ -125,9 +130,8 @@ def what_to_try(record):
         where = (
             "listed below, all in `suspects.csv`" if settings.excerpt_words else "without `--excerpt_words 0`, listed"
         )
-        are = agreeing(len(job.suspects), "is", "are")
-        tips.append(f"{counted(len(job.suspects), 'rows')} {are} probably mislabelled ({where}): read "
-                    "them, and mend those that are wrong")  # fmt: skip
+        tips.append(f"{counted(len(job.suspects), 'rows')} may be mislabelled ({where}): read them, and mend those "
+                    "that are wrong")  # fmt: skip
     if job.task.is_own and metrics["n_train"] < MANY_TEXTS:
         first = " (with so few to test on, nothing else can be told apart)" * is_vague(metrics)
         tips.append(f"more labelled texts{first}, first of the labels that it confuses; or `--teacher` with texts that "
@@ -166,6 +170,7 @@ def figures(record):
     return [
         "## In figures", "", *table(["", name, "measured or published"], rows), "",
         f"Of the model also: {', '.join(told)}.", "",
+        " ".join([TFIDF, *[meaning for key, meaning in MEANINGS.items() if metrics.get(key) is not None]]), "",
         *([*thresholds(metrics), ""] if metric == "f1_micro" else []),
         " ".join([*notes, *filter(None, [job.task.disputed])]),
     ]  # fmt: skip

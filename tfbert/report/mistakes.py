@@ -65,20 +65,22 @@ def surest_right(logits, test, label_names, thresholds=0.5, count=3):
 
 
 def table_of_mistakes(rows, excerpt_words, reasons, several):
-    """What worst_mistakes gives, in Markdown. reasons: a function from the number of a test text and a label to the
-    texts, one or two, and the words for the label, as inference/explaining.py gives them; several: whether several
-    labels may hold.
+    """What worst_mistakes gives, in Markdown; a row may also say where the text stands.
+
+    reasons: a function from the number of a test text and a label to the texts, one or two, and the words for the
+    label, as inference/explaining.py gives them; several: whether several labels may hold.
     """
     if not rows:
         return ["None: every text was labelled right."]
-    head = ["label", "predicted", "confidence", "tokens"]
-    cells = [[row["label"], row["predicted"], f"{row['confidence']:.1%}", f"{row['tokens']:,}"] for row in rows]
+    names = ["where"] * ("where" in rows[0]) + ["label", "predicted", "confidence", "tokens"]
+    shown = [row | {"confidence": f"{row['confidence']:.1%}", "tokens": f"{row['tokens']:,}"} for row in rows]
+    cells = [[row[name] for name in names] for row in shown]
     if not excerpt_words:
-        return [*table(head, cells), "", "The texts are left out (`--excerpt_words 0`)."]
+        return [*table(names, cells), "", "The texts are left out (`--excerpt_words 0`)."]
     cells = [
         [*each, what_mattered(*reasons(row["row"], row["about"]), excerpt_words)] for each, row in zip(cells, rows)
     ]
-    return [*table([*head, "the part that mattered most"], cells), "",
+    return [*table([*names, "the part that mattered most"], cells), "",
             what_is_bold(several)]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import seaborn
 
 from tfbert.common.files import replaced_file
 from tfbert.report.calibration import confidences, probabilities_of
-from tfbert.report.captions import captions
+from tfbert.report.captions import SMOOTHED, captions
 from tfbert.report.confusions import shown_labels
 from tfbert.report.fonts import choose_fonts, font_to_install
 from tfbert.report.metrics import METRICS, wilson_interval
@@ -108,7 +108,7 @@ def curve(folder, name, title, history, test_value):
 
 def smoothed(values):
     """float (N,) -> the mean of each number and of those around it, a fifteenth of all, fewer at the ends."""
-    reach = len(values) // 30
+    reach = len(values) // SMOOTHED
     return [values[max(0, place - reach) : place + reach + 1].mean() for place in range(len(values))]
 
 

@@ -1,10 +1,8 @@
 """Rows that are probably mislabelled: confident learning (Northcutt et al. 2021, arXiv:1911.00068)."""
 
-from pathlib import Path
-
 import numpy as np
 
-from tfbert.data.columns import COLUMNS, PLACE
+from tfbert.data.columns import COLUMNS, PLACE, places_of
 from tfbert.data.splits import keys_of
 
 PARTS = ("train", "held out", "test")
@@ -67,13 +65,13 @@ def suspects_of(job):
     found = concatenate_datasets(
         [part.select_columns(shown).select(range(count)) for part, count in zip(splits, counts)]
     ).select(rows)
-    places = [{"place": Path(each).name} for each in found[PLACE]] if PLACE in shown else [{}] * len(rows)
+    places = places_of(found)
     return [
-        place
+        ({"place": places[number]} if places else {})
         | {"part": str(parts[row])}
         | as_given_and_suggested(said[row], labels[row], other, job.splits.label_names)
         | {"text": text}
-        for place, row, other, text in zip(places, rows, others, keys_of(found))
+        for number, (row, other, text) in enumerate(zip(rows, others, keys_of(found)))
     ]
 
 

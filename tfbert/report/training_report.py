@@ -7,8 +7,9 @@ import re
 
 from tfbert.common.files import write_text
 from tfbert.common.timing import clock
+from tfbert.data.columns import places_of
 from tfbert.data.windows import LAST
-from tfbert.report.captions import picture
+from tfbert.report.captions import FEWEST, picture
 from tfbert.report.confusions import MANY, confused_pairs, never_predicted
 from tfbert.report.data_doubts import what_may_be_wrong
 from tfbert.report.first_page import figures, some_examples, verdict, what_to_try
@@ -106,6 +107,8 @@ def per_label(record):
     title = f"## How it does on the {record.job.task.tested}"
     return [
         title, "", *table(head + ["ROC AUC", "threshold"] * several, rows), "",
+        f"Precision: of the {unit} that got the label, the share that has it. Recall: of those that have it, the share "
+        "that got it. F1 lies between them, nearer to the lower one.", "",
         *([] if several else what_for_what(record)), *picture(record, "labels" if several else "confusion_matrix"),
     ]  # fmt: skip
 
@@ -131,6 +134,7 @@ def what_for_what(record):
 def confidence(record):
     metrics = record.metrics
     what = "decisions at 0.5" if "confusion_matrix" not in metrics else record.job.task.unit
+    few = "; of so few it is a rough guess" * (metrics["n_test"] < FEWEST)
     rows = [
         ["as trained", f"{metrics['ece_before']:.3f}", f"{metrics['log_loss_before']:.3f}"],
         ["with the temperature, as infer.py says it", f"{metrics['ece']:.3f}", f"{metrics['log_loss']:.3f}"],
@@ -151,7 +155,8 @@ def confidence(record):
         "## How far its confidence can be trusted",
         "",
         f"A calibration error of {metrics['ece']:.3f} means that, on average over 15 bins, the stated confidence is "
-        f"{metrics['ece'] * 100:.1f} points away from the share of {what} that are right. {temperature}:",
+        f"{metrics['ece'] * 100:.1f} points away from the share of {what} that are right"
+        f"{few}. {temperature}:",
         "",
         *table(["", "calibration error", "log loss"], rows),
         "",
@@ -211,8 +216,11 @@ def most_confident_mistakes(record):
     job, reading = record.job, record.job.config["tfbert"]
     rows = worst_mistakes(record.logits / reading["temperature"], job.test, job.test_texts, job.splits.label_names,
                           reading.get("thresholds", 0.5))  # fmt: skip
+    if places := places_of(job.splits.test):
+        rows = [{"where": places[row["row"]], **row} for row in rows]
     cells = table_of_mistakes(rows, job.settings.excerpt_words, record.reasons, job.several)
-    return ["## The most confident mistakes", "", *cells]
+    wrong = ["", "Where it is sure and the text speaks for it, the label may be what is wrong."] * bool(rows)
+    return ["## The most confident mistakes", "", *cells, *wrong]
 
 
 def pretraining(done):

@@ -269,6 +269,6 @@ def describe(job):
 def describe_steps(job):
     """Says how it will be learnt; with a teacher, once it has said what."""
     batches = job.batches(job.settings.seed)
-    say("Padding", f"{batches.padding_share():.1%} of the tokens in training batches")
+    say("Padding", f"{batches.padding_share():.1%} of what the batches hold fills short texts up")
     seeds = f", with {job.settings.seeds} seeds" * (job.settings.seeds > 1)
-    say("Steps", f"{job.total_steps:,} of {batches.batch_size} {job.task.unit}{seeds}")
+    say("Steps", f"{job.total_steps:,}, each of {batches.batch_size} {job.task.unit}{seeds}")
