@@ -52,7 +52,7 @@ def test_an_unexpected_error_keeps_its_traceback():
 def test_a_python_without_the_packages_says_what_to_do():
     script = [sys.executable, "-S", "train.py"]  # -S: as outside of the environment
     process = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
-    assert process.stderr.rstrip().endswith(not_installed("numpy"))
+    assert process.stderr == f"error: {not_installed('numpy')}\n" and process.returncode == 2
 
 
 def test_the_packages_that_are_asked_for_are_those_of_the_requirements():

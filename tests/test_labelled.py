@@ -98,7 +98,7 @@ def test_what_was_probably_not_meant_is_said(trained, tmp_path, capsys, monkeypa
 
 
 def test_a_label_that_is_nearly_a_coin_toss_is_called_unsure(capsys):
-    from tfbert.inference.showing import show_whole
+    from tfbert.inference.showing import show_line, show_whole
 
     def shown(*probabilities):
         result = {"label": "a", "probability": probabilities[0], "probabilities": dict(zip("abc", probabilities))}
@@ -106,6 +106,11 @@ def test_a_label_that_is_nearly_a_coin_toss_is_called_unsure(capsys):
         return capsys.readouterr().out
 
     assert "Label:  a (52.0%), unsure: b 48.0%" in shown(0.52, 0.48) and "unsure" not in shown(0.9, 0.1)
+    for share, line in ((0.52, "a  52.0%? so so"), (0.9, "a  90.0%  so so")):
+        show_line(
+            ("so so",), {"label": "a", "probability": share, "probabilities": {"a": share, "b": 1 - share}}, False
+        )
+        assert capsys.readouterr().out == line + "\n"
     assert "... (5,000 signs)" in shown(0.9, 0.1)
 
 

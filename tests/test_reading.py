@@ -187,6 +187,12 @@ def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path):
         list(read_rows("~no-one-of-that-name/x.csv", "--train_file", ("text",), "auto", []))
 
 
+def test_a_missing_file_comes_with_the_nearest_name(tmp_path):
+    (tmp_path / "tickets.csv").write_text("text\na\n")
+    with pytest.raises(UserError, match="No such file or directory; did you mean tickets.csv"):
+        list(read_rows(tmp_path / "ticket.csv", "--train_file", ("text",), "auto", []))
+
+
 def test_an_error_of_the_disk_is_one_line(tmp_path, monkeypatch):
     class Broken(io.RawIOBase):
         def readable(self):

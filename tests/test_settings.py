@@ -58,6 +58,7 @@ def test_a_file_may_say_things_as_yaml_does(tmp_path):
         (["--warmup_ratio", "1"], "must be below 1"),
         (["review.txt"], "unexpected argument review.txt"),
         (["nothing.yaml"], "cannot read the settings file nothing.yaml"),
+        ([__file__], f"did you mean --train_file {__file__}"),
     ],
 )
 def test_a_wrong_argument_is_one_clear_line(arguments, message):

@@ -1,6 +1,7 @@
 """Wrong labels are found, and said: by probabilities, by the encoder's vectors, in a whole run."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -110,6 +111,7 @@ def test_a_run_says_which_rows_are_probably_mislabelled(untrained, tmp_path, cap
         name, line = row["place"].split(", line ")
         assert name == "own.csv" and lines[int(line) - 1].startswith(row["text"])
     report, printed = (output / "training_report.md").read_text(), capsys.readouterr().out
+    assert re.search(r"\| own.csv, line \d+ \| (praise|blame) \| (praise|blame) \| \d+\.\d% \|", report)
     assert "## What may be wrong with the data" in report and "confident learning" in report
     assert f"{len(said)} of " in printed and "may be mislabelled" in printed
     assert metrics_of(output)["settings"]["group_column"] == "film"
