@@ -9,6 +9,7 @@ from conftest import reviews
 from test_siblings import fit, metrics_of, write
 
 import train
+from tfbert.data.columns import PLACE
 from tfbert.report.suspects import as_given_and_suggested, suspects, suspects_of_several
 from tfbert.training.features import folds_of, regression
 
@@ -115,6 +116,15 @@ def test_a_run_says_which_rows_are_probably_mislabelled(untrained, tmp_path, cap
     assert "## What may be wrong with the data" in report and "confident learning" in report
     assert f"{len(said)} of " in printed and "may be mislabelled" in printed
     assert metrics_of(output)["settings"]["group_column"] == "film"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_column_of_the_name_of_ours_is_the_users(untrained, tmp_path):
+    texts, labels = reviews(100, 3)
+    path = write(tmp_path / "own.csv", ["text", PLACE], [[text, "ab"[label]] for text, label in zip(texts, labels)])
+    fit(untrained, tmp_path / "output", "--train_file", path, "--label_column", PLACE, "--method", "features")
+    assert set(metrics_of(tmp_path / "output")["per_class"]) == {"a", "b"}
+    assert "own.csv, line" not in (tmp_path / "output" / "training_report.md").read_text()
 
 
 @pytest.mark.usefixtures("no_pictures")

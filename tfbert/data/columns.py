@@ -45,7 +45,7 @@ def renamed(dataset, names):
 
 def normalised(dataset, task, source):
     """`dataset` with its columns named text, text_pair and label; several label columns become one, of lists."""
-    texts = columns_of_texts(task) | ({PLACE: PLACE} if PLACE in dataset.column_names else {})
+    texts = ({PLACE: PLACE} if PLACE in dataset.column_names else {}) | columns_of_texts(task)
     several = len(task.label_columns) > 1
     for name in (*task.text_columns, *task.label_columns):
         if missing := dataset.data.column(name).null_count:

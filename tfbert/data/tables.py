@@ -246,7 +246,7 @@ def dataset_of(rows, task, path, notes, texts_only=False):
         table = zip(*(cells[row] for row in kept))
         columns |= {name: labels_of(column, places, name, task, notes)
                     for name, column in zip(task.label_columns, table)}  # fmt: skip
-        columns[PLACE] = places, Value("string")
+        columns.setdefault(PLACE, (places, Value("string")))  # a user's column of that name comes first
     if groups:
         columns[task.group_column] = [groups[row] for row in kept], Value("string")
     features = Features({name: kind for name, (_, kind) in columns.items()})

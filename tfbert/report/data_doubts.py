@@ -55,8 +55,8 @@ def mislabelled(record):
     )
     if tested := sum(row["part"] == "test" for row in suspects):
         how += (
-            f" Of those to test on, {tested:,}, mend what is wrong, not what the model doubts; figures from before and "
-            "after cannot be compared, as the test is another then."
+            f" {tested:,} of them {agreeing(tested, 'is', 'are')} among those to test on: mend there what is wrong, not "
+            "what the model doubts. Figures from before and after cannot be compared then, as the test is another."
         )
     words = job.settings.excerpt_words
     shown = [row | {"text": excerpt(row["text"], words)}
