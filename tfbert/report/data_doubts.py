@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfbert.common.text import agreeing
 from tfbert.data.labels import shares_of
 from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import one_line, table
@@ -55,8 +56,8 @@ def mislabelled(record):
     )
     if tested := sum(row["part"] == "test" for row in suspects):
         how += (
-            f" {tested:,} of them {agreeing(tested, 'is', 'are')} among those to test on: mend there what is wrong, not "
-            "what the model doubts. Figures from before and after cannot be compared then, as the test is another."
+            f" Of those to test on {tested:,} {agreeing(tested, 'is', 'are')} among them: mend there what is wrong, "
+            "not what the model doubts. Figures from before and after cannot be compared, as the test is another then."
         )
     words = job.settings.excerpt_words
     shown = [row | {"text": excerpt(row["text"], words)}
