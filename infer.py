@@ -20,7 +20,7 @@ from tfbert.common.errors import UserError, run
 from tfbert.common.files import write_text
 from tfbert.common.settings import option, parse
 from tfbert.common.systems import comes_within
-from tfbert.common.text import is_utf8
+from tfbert.common.text import counted, is_utf8
 from tfbert.data.delimited import QUOTINGS
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.big_jobs import labelling_job, place_of
@@ -28,7 +28,7 @@ from tfbert.inference.chunks import Labeller, answers
 from tfbert.inference.explaining import explanation
 from tfbert.inference.labelled import KINDS, check_target
 from tfbert.inference.predicting import Predictor
-from tfbert.inference.showing import page_of, show_json, show_line, show_whole
+from tfbert.inference.showing import is_unsure, page_of, show_json, show_line, show_whole
 
 BARE = 4  # words without blanks, from which on a text was probably not quoted
 PATIENCE = 10  # seconds until a silent pipe is no input
@@ -97,7 +97,8 @@ def main(argv=None):
     rows, several = choose_input(texts, settings, predictor, notes)
     explains = settings.explain or settings.html
     show = show_json if settings.json else show_line if several and not explains else show_whole
-    label, labelled, add = Labeller(predictor, settings.batch_size, several), 0, None
+    label, add = Labeller(predictor, settings.batch_size, several), None
+    texts_read = labelled = unsure = 0
     with contextlib.ExitStack() as stack:
         if settings.output:
             again = rows_of_file(settings, predictor, []) if settings.file not in (None, "-") else None
@@ -110,13 +111,18 @@ def main(argv=None):
                 add(place, row, parts, result)
             else:
                 show(parts, result, predictor.multi_label)
-            labelled += 1
-        if not labelled and add:
+                unsure += show is show_line and is_unsure(result, predictor.multi_label)
+            texts_read += 1
+            labelled += result["probability"] is not None
+        if not texts_read and add:
             raise UserError(f"there are no texts: {settings.output} is not written")
-    if not labelled:
+    if not texts_read:
         note("there are no texts")
+    if unsure:
+        note(f"? marks what is unsure, {unsure:,} of {counted(texts_read, 'texts')}")
     if settings.output:
-        say("Labelled", f"{labelled:,} text{'s' * (labelled != 1)}: {settings.output}")
+        of_all = f"{labelled:,} of " * (labelled < texts_read)
+        say("Labelled", f"{of_all}{counted(texts_read, 'texts')}: {settings.output}")
     if settings.html:
         write_text(settings.html, page_of(explained))
         note(f"{settings.html} shows the words in colours")

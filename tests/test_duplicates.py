@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from conftest import reviews
+from test_siblings import fit
 from test_splits import TOPICS, load, write
 
 from tfbert.common.errors import UserError
@@ -84,3 +86,14 @@ def test_texts_that_choose_and_test_are_told(tmp_path):
     notes = load(train_file=train, validation_file=held, test_file=held).notes
     assert any(note.startswith("30 different texts stand in --validation_file and in test") for note in notes)
     assert not any("--validation_file" in note for note in load(train_file=train, test_file=held).notes)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_test_of_texts_that_were_learnt_from_is_called_one(untrained, tmp_path, capsys):
+    texts, labels = reviews(100, 3)
+    texts = [f"{text} {number}" for number, text in enumerate(texts)]
+    path = write(tmp_path / "own.csv", ["text", "label"], [[text, "ab"[label]] for text, label in zip(texts, labels)])
+    fit(untrained, tmp_path / "output", "--train_file", path, "--test_file", path, "--method", "features")
+    report = (tmp_path / "output" / "training_report.md").read_text()
+    assert "80% of the test texts stand among those that it learnt from" in " ".join(capsys.readouterr().out.split())
+    assert "80% of the test texts stand among those" in report and "never read" not in report

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ENCODERS, FIXTURES
+from conftest import ENCODERS, FIXTURES, ROOT
 
 import export
 from tfbert.common.errors import UserError
@@ -74,6 +74,17 @@ def test_onnx_and_pytorch_are_laid_out_with_what_they_need(trained, tmp_path):
     assert {"model.safetensors", "config.json", "labels.txt"} <= {
         path.name for path in (tmp_path / "pytorch").iterdir()
     }
+
+
+def test_the_code_of_the_docs_labels_with_onnx_runtime_alone(trained, tmp_path, monkeypatch, capsys):
+    exported(trained, tmp_path / "exported", "--to", "onnx")
+    code = (ROOT / "docs" / "using.md").read_text(encoding="utf-8").split("With ONNX Runtime, and nothing")[1]
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(code.split("```python\n")[1].split("```")[0], {})
+    label, probability = capsys.readouterr().out.split()
+    (wanted,) = Predictor(trained)(["One review."])
+    assert label == wanted["label"] and float(probability) == pytest.approx(wanted["probability"], abs=1e-4)
 
 
 def test_what_is_there_is_not_replaced_unasked(trained, tmp_path):

@@ -55,6 +55,7 @@ def test_a_file_may_say_things_as_yaml_does(tmp_path):
         (["--max_seq_length=1.5"], "--max_seq_length 1.5: must be a whole number"),
         (["--truncation", "tial"], r"must be one of head\+tail, head, tail; did you mean tail\?"),
         (["--seed"], "expected one argument"),
+        (["--learning_rate", "3"], r"--learning_rate 3.*: must be at most 0.1"),
         (["--warmup_ratio", "1"], "must be below 1"),
         (["review.txt"], "unexpected argument review.txt"),
         (["nothing.yaml"], "cannot read the settings file nothing.yaml"),

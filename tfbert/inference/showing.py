@@ -52,7 +52,9 @@ def show_whole(texts, result, multi_label):
         for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
             print(f"        {value:6.1%} {printable(name)}")
     else:
-        print(f"Label:  {label} ({result['probability']:.1%}){close_ones(result)}")
+        near = ": " * bool(close_ones(result)) + ", ".join(close_ones(result))
+        unsure = f", unsure{near}" if is_unsure(result, multi_label) else ""
+        print(f"Label:  {label} ({result['probability']:.1%}){unsure}")
     for each in reasons:
         name = f" {printable(each['label'])}" if multi_label else ""
         print(f"For{name}:".ljust(7), named(each["words"], 1))
@@ -61,17 +63,23 @@ def show_whole(texts, result, multi_label):
         print()
 
 
+def is_unsure(result, multi_label):
+    """Whether the one label of a text has less than half of the probability, or hardly more than another."""
+    if multi_label or result["probability"] is None:
+        return False
+    return result["probability"] < 0.5 or bool(close_ones(result))
+
+
 def close_ones(result):
-    """What else a text may be, where that is nearly as likely."""
+    """What else a text may be, with nearly the probability of its label, a list."""
     first, *others = sorted(result["probabilities"].items(), key=lambda item: -item[1])
-    near = [f"{printable(name)} {value:.1%}" for name, value in others[:3] if value > NEAR * first[1]]
-    return f", unsure: {', '.join(near)}" if near else ""
+    return [f"{printable(name)} {value:.1%}" for name, value in others[:3] if value > NEAR * first[1]]
 
 
 def show_line(texts, result, multi_label):
     head = "(no label)  "
     if result["probability"] is not None:
-        unsure = "?" if close_ones(result) and not multi_label else " "
+        unsure = "?" if is_unsure(result, multi_label) else " "
         head = f"{printable(result['label']) or '(none)'} {result['probability']:6.1%}{unsure} "
     text = printable(" / ".join(" ".join(text.split()) for text in texts))
     width = max(shutil.get_terminal_size().columns - len(head), 20)

@@ -43,7 +43,7 @@ def captions(record):
         )
         found["loss"] = (
             "Loss while it learns",
-            f"{how} Lower is better; dots that rise again say that it learns by heart.",
+            f"{how} Lower is better; dots that rise again say that it learns by heart. All before the temperature.",
         )
         share = "Share of right decisions" if several else "Share right"
         found["accuracy"] = f"{share} while it learns", how

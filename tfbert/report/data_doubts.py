@@ -51,7 +51,7 @@ def mislabelled(record):
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
     how = (
         f"**{len(suspects):,} of {looked_at} may be mislabelled**: by logistic regression on the encoder's vectors "
-        "that did not learn from them, another label fits at least as well as it fits the texts that have it "
+        "that did not learn from them, another label is likelier, and as likely as it mostly is where it was given "
         "(confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
     )
     if tested := sum(row["part"] == "test" for row in suspects):

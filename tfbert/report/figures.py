@@ -47,6 +47,7 @@ def facts(job, run):
         "n_unlabelled": len(job.taught) - len(job.train) if job.taught else 0,
         "n_validation": len(job.validation),
         "n_test": len(job.test),
+        "test_in_train": job.splits.repeats.in_test / len(set(job.test_texts)),
         "learnt": sketch_of(job.splits.train["text"]),
         "padding_share": job.batches(settings.seed).padding_share() if settings.method == "finetune" else None,
         "seed": run.seed,

@@ -5,6 +5,7 @@ from pathlib import Path
 from tfbert.common.text import counted
 from tfbert.common.timing import clock
 from tfbert.model.configs import model_config
+from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import table
 from tfbert.report.metrics import METRICS
 from tfbert.report.mistakes import surest_right, what_is_bold, what_mattered, worst_mistakes
@@ -12,6 +13,7 @@ from tfbert.report.wording import (
     as_text,
     comparison,
     doubts,
+    is_known,
     is_vague,
     kept,
     over_seeds,
@@ -39,8 +41,9 @@ def verdict(record):
         more = (f" Accuracy is {metrics['accuracy']:.2%}, where the most frequent label alone reaches "
                 f"{metrics['majority_accuracy']:.2%}.")  # fmt: skip
     return [
-        f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested} that it had never "
-        f"read (95% interval {low} to {high}), after {training_time(record)} on {job.device.description}. "
+        f"**{as_text(metric, metrics[metric])} {name}** on {metrics['n_test']:,} {job.task.tested}"
+        f"{'' if is_known(metrics) else ' that it had never read'} (95% interval {low} to {high}), after "
+        f"{training_time(record)} on {job.device.description}. "
         f"{comparison(metrics, job.task.unit)}{macro(metrics)}{more}",
         "",
         *[line for doubt in doubts(metrics) for line in (f"**{doubt[0].upper()}{doubt[1:]}.**", "")],
@@ -134,8 +137,8 @@ def what_to_try(record):
                     "that are wrong")  # fmt: skip
     if job.task.is_own and metrics["n_train"] < MANY_TEXTS:
         first = " (with so few to test on, nothing else can be told apart)" * is_vague(metrics)
-        tips.append(f"more labelled texts{first}, first of the labels that it confuses; or `--teacher` with texts that "
-                    "nobody has labelled")  # fmt: skip
+        tips.append(f"more labelled texts{first}{most_confused(record)}; or `--teacher` with texts that nobody has "
+                    "labelled")  # fmt: skip
     if settings.max_train_samples == metrics["n_train"]:
         tips.append(f"more than the {metrics['n_train']:,} {job.task.unit} that were drawn: a higher "
                     "`--max_train_samples`, and `--num_train_epochs 2`; three times as many, twice, gave 2.7 points on "
@@ -149,6 +152,13 @@ def what_to_try(record):
                     f"{', for about eight times the work' * is_small}; for texts that are not English, one that knows "
                     "their language")  # fmt: skip
     return ["## What may make it better", "", *[f"- {tip}." for tip in tips]] if tips else []
+
+
+def most_confused(record):
+    """Of which labels texts are wanted first, in words; nothing where it confuses none."""
+    pairs = confused_pairs(record.metrics.get("confusion_matrix", []))
+    names = record.job.splits.label_names
+    return f", first of {names[pairs[0][0]]} and {names[pairs[0][1]]}, which it confuses most" if pairs else ""
 
 
 def figures(record):

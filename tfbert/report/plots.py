@@ -100,7 +100,7 @@ def curve(folder, name, title, history, test_value):
             axes.plot(train[:, 0], smoothed(train[:, 1]), color=colours[0], linewidth=2, label="training")
         axes.plot(*zip(*held_out), color=colours[1], marker="o", label="held out")
         if test_value is not None:
-            axes.axhline(test_value, color="grey", linestyle="--", label=f"test, after training: {test_value:.3f}")
+            axes.axhline(test_value, color="grey", linestyle="--", label=f"test, as trained: {test_value:.3f}")
         axes.set(xlabel="step", ylabel=AXES.get(name, METRICS.get(name)), title=title)
         axes.set_xlim(left=0)
         axes.legend()

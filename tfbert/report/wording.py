@@ -6,6 +6,7 @@ from tfbert.common.text import counted
 from tfbert.report.metrics import METRICS, mean_and_deviation
 
 VAGUE = 0.1  # width of an interval of accuracy
+KNOWN = 0.02  # of the test texts, that it learnt from
 LUCK = 0.05  # how often chance gives a difference that is still called one
 UNBALANCED = 4  # times as many texts as the rarest label has
 
@@ -83,6 +84,9 @@ def baseline_failed(metrics):
 def doubts(metrics):
     """What speaks against the figures, a list of sentences."""
     metric, found = metrics["metric"], []
+    if is_known(metrics):
+        found.append(f"{metrics['test_in_train']:.0%} of the test texts stand among those that it learnt from: the "
+                     "figures say little of new ones")  # fmt: skip
     if metrics[metric] <= metrics[f"majority_{metric}"]:
         found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try more texts, "
                      "more --num_train_epochs, another --learning_rate or another encoder")  # fmt: skip
@@ -100,6 +104,11 @@ def doubts(metrics):
     if baseline_failed(metrics):
         found.append(f"{metrics['baseline']} does no better than the most frequent label: a gain over it says nothing")
     return found
+
+
+def is_known(metrics):
+    """Whether so many of the test texts were learnt from that the figures are too good."""
+    return metrics.get("test_in_train", 0) > KNOWN
 
 
 def is_vague(metrics):

@@ -80,7 +80,7 @@ class RunSettings:
         None, "texts in a step; default 32 on a GPU and of your own data, else 16", at_least=1, at_most=65536
     )
     learning_rate: float | None = how(
-        None, "peak of the schedule; default 2e-5, narrow encoders 1e-4, new ones 3e-4", above=0
+        None, "peak of the schedule; default 2e-5, narrow encoders 1e-4, new ones 3e-4", above=0, at_most=0.1
     )
     warmup_ratio: float = how(
         0.1, "share of the steps in which the rate rises (Devlin et al. 2018)", at_least=0, below=1
@@ -223,7 +223,9 @@ class PretrainSettings(RunSettings):
         None, "pieces in a step; default 32 on a GPU, 16 on a CPU", at_least=1, at_most=65536
     )
     hidden_dropout: float | None = how(None, "default: the encoder's on a GPU, 0 on a CPU", at_least=0, below=1)
-    learning_rate: float | None = how(None, "peak of the schedule; default 5e-5, narrow encoders 5e-4", above=0)
+    learning_rate: float | None = how(
+        None, "peak of the schedule; default 5e-5, narrow encoders 5e-4", above=0, at_most=0.1
+    )
     mlm_probability: float = how(
         0.3,
         "share of the tokens that are to be guessed; 0.15 in Devlin et al. 2018, 0.4 in Wettig et al. 2022",
