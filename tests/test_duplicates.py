@@ -92,7 +92,9 @@ def test_texts_that_choose_and_test_are_told(tmp_path):
 def test_a_test_of_texts_that_were_learnt_from_is_called_one(untrained, tmp_path, capsys):
     texts, labels = reviews(100, 3)
     texts = [f"{text} {number}" for number, text in enumerate(texts)]
-    path = write(tmp_path / "own.csv", ["text", "label"], [[text, "ab"[label]] for text, label in zip(texts, labels)])
+    path = write(
+        tmp_path / "own.csv", [("text", "label"), *((text, "ab"[label]) for text, label in zip(texts, labels))]
+    )
     fit(untrained, tmp_path / "output", "--train_file", path, "--test_file", path, "--method", "features")
     report = (tmp_path / "output" / "training_report.md").read_text()
     assert "80% of the test texts stand among those that it learnt from" in " ".join(capsys.readouterr().out.split())
