@@ -111,6 +111,12 @@ def test_a_run_says_which_rows_are_probably_mislabelled(untrained, tmp_path, cap
     for row in said:
         name, line = row["place"].split(", line ")
         assert name == "own.csv" and lines[int(line) - 1].startswith(row["text"])
+    with open(output / "predictions.csv", newline="") as file:
+        tested = list(csv.DictReader(file))
+    right = [row["label"] == row["predicted"] for row in tested]
+    assert np.mean(right) == pytest.approx(metrics_of(output)["accuracy"])
+    assert all(lines[int(row["place"].split("line ")[1]) - 1].startswith(row["text"]) for row in tested)
+    assert {row["text"] for row in said if row["part"] == "test"} <= {row["text"] for row in tested}
     report, printed = (output / "training_report.md").read_text(), capsys.readouterr().out
     assert re.search(r"\| own.csv, line \d+ \| (praise|blame) \| (praise|blame) \| \d+\.\d% \|", report)
     assert "## What may be wrong with the data" in report and "confident learning" in report
@@ -125,6 +131,7 @@ def test_a_column_of_the_name_of_ours_is_the_users(untrained, tmp_path):
     fit(untrained, tmp_path / "output", "--train_file", path, "--label_column", PLACE, "--method", "features")
     assert set(metrics_of(tmp_path / "output")["per_class"]) == {"a", "b"}
     assert "own.csv, line" not in (tmp_path / "output" / "training_report.md").read_text()
+    assert (tmp_path / "output" / "predictions.csv").read_text().startswith("label,predicted,probability,text")
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -15,7 +15,7 @@ SAVED_TOKENIZER = {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "spec
                    "added_tokens.json"}  # fmt: skip
 # what train.py leaves in its output folder, and pretrain.py in its; anything else there is the user's and is kept
 OUTPUT_FILES = {"tf_model.h5", "config.json", "pytorch", "onnx", "metrics.json", "README.md", "history.csv",
-                "history.json", "suspects.csv"} | SAVED_TOKENIZER  # fmt: skip
+                "history.json", "suspects.csv", "predictions.csv"} | SAVED_TOKENIZER  # fmt: skip
 ENCODER_FILES = {"config.json", "model.safetensors", "pretraining.json", "history.json",
                  "history.csv"} | SAVED_TOKENIZER  # fmt: skip
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.common.files import write_json
+from tfbert.common.files import write_csv, write_json
 from tfbert.report.model_card import write_model_card
 from tfbert.report.plots import write_plots
+from tfbert.report.predictions import predictions
 from tfbert.report.training_report import write_report
 
 
@@ -37,9 +38,11 @@ class Record:
 
 
 def write_all(record):
-    """Pictures, report, metrics.json and model card."""
+    """Pictures, report, metrics.json, model card, and of one's own data what was said of each test text."""
     job, output_dir = record.job, Path(record.job.settings.output_dir)
     write_json(output_dir / "metrics.json", record.metrics)
+    if job.task.is_own:
+        write_csv(output_dir / "predictions.csv", predictions(record))
     write_model_card(output_dir / "README.md", record)
     write_plots(job.plots_dir, record)
     write_report(job.report_path, record)
