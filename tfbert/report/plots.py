@@ -18,6 +18,7 @@ from tfbert.report.fonts import choose_fonts, font_to_install
 from tfbert.report.metrics import METRICS, wilson_interval
 
 BARS = 50  # labels in one picture
+SPAN = 0.2  # of a score, at least, that a curve shows: one text of few must not look like a fall
 AXES = {"loss": "cross-entropy", "accuracy": "share right"}
 
 
@@ -103,7 +104,11 @@ def curve(folder, name, title, history, test_value):
             axes.axhline(test_value, color="grey", linestyle="--", label=f"test, as trained: {test_value:.3f}")
         axes.set(xlabel="step", ylabel=AXES.get(name, METRICS.get(name)), title=title)
         axes.set_xlim(left=0)
-        axes.legend()
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        low, high = axes.get_ylim()
+        if name != "loss" and high - low < SPAN:
+            axes.set_ylim(high - SPAN, high)
+        axes.figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
 def smoothed(values):
