@@ -6,7 +6,7 @@ from tfbert.common.text import counted
 from tfbert.common.timing import clock
 from tfbert.model.configs import model_config
 from tfbert.report.confusions import confused_pairs
-from tfbert.report.markdown import table
+from tfbert.report.markdown import one_line, table
 from tfbert.report.metrics import METRICS
 from tfbert.report.mistakes import surest_right, what_is_bold, what_mattered, worst_mistakes
 from tfbert.report.wording import (
@@ -157,8 +157,10 @@ def what_to_try(record):
 def most_confused(record):
     """Of which labels texts are wanted first, in words; nothing where it confuses none."""
     pairs = confused_pairs(record.metrics.get("confusion_matrix", []))
-    names = record.job.splits.label_names
-    return f", first of {names[pairs[0][0]]} and {names[pairs[0][1]]}, which it confuses most" if pairs else ""
+    if not pairs:
+        return ""
+    one, other = (one_line(record.job.splits.label_names[place]) for place in pairs[0][:2])
+    return f", first of {one} and {other}, which it confuses most"
 
 
 def figures(record):
