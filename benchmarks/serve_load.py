@@ -1,11 +1,11 @@
 """serve.py under load, beside a bare FastAPI function around the same model.
 
-usage: python benchmarks/serve_load.py FOLDER [--clients 200] [--seconds 60]
+usage: python benchmarks/serve_load.py FOLDER [--clients 200] [--seconds 60] [--rounds 1]
 
 FOLDER is a model of train.py. Each client sends one text after the other over one connection; every answer is compared
-with what infer.py's Predictor says of the text. Then twice as many clients as the queue has room for come at once, and
-the server's memory is read before and after. Clients and server share the machine's cores. Writes
-results/serve_load.md.
+with what infer.py's Predictor says of the text. The two servers take turns, in so many rounds. Then twice as many
+clients as the queue has room for come at once, and the server's memory is read before and after. Clients and server
+share the machine's cores. Writes results/serve_load.md.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,29 +38,36 @@ def main():
     parser.add_argument("model", metavar="FOLDER")
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     rows, rng = [], random.Random(0)
     for words in (20, 200):
         texts = [" ".join(rng.choices(WORDS, k=words)) + f" {number}" for number in range(400)]
         for quantize in (False, True):
             wanted = [each["probabilities"] for each in Predictor(arguments.model, quantize)(texts)]
-            rates = {}
-            for who, command in commands(arguments.model, quantize).items():
-                with running(command):
+            both = commands(arguments.model, quantize)
+            took, seconds, lost, wrong = {who: [] for who in both}, Counter(), Counter(), Counter()
+            for who in list(both) * arguments.rounds:
+                with running(both[who]):
                     begun = time.perf_counter()
-                    took, lost, wrong, _ = asyncio.run(load(texts, wanted, arguments.clients, arguments.seconds))
-                    rates[who] = len(took) / (time.perf_counter() - begun)
-                p50, p99 = np.percentile(took, [50, 99])
+                    some, *errors, _ = asyncio.run(load(texts, wanted, arguments.clients, arguments.seconds))
+                    seconds[who] += time.perf_counter() - begun
+                took[who] += some
+                lost[who] += errors[0]
+                wrong[who] += errors[1]
+            rates = {who: len(took[who]) / seconds[who] for who in both}
+            for who in both:
+                p50, p99 = np.percentile(took[who], [50, 99])
                 rows.append(f"| {words} | {'int8' if quantize else 'float32'} | {who} | {rates[who]:.1f} | "
-                            f"{1000 * p50:.0f} | {1000 * p99:.0f} | {lost} | {wrong} | "
+                            f"{1000 * p50:.0f} | {1000 * p99:.0f} | {lost[who]} | {wrong[who]} | "
                             f"{rates[who] / rates['bare function']:.2f} |")  # fmt: skip
                 print(rows[-1], flush=True)
     overload = overloaded(arguments.model, texts)
     head = [
         "# Many clients at once\n",
         f"`python benchmarks/serve_load.py FOLDER`, commit {commit()}: {arguments.clients} clients, "
-        f"{arguments.seconds:g} s, clients and server on the same two CPU cores; bare function: FastAPI, "
-        "contestants/bare_server.py. Lost: no answer, or an error; wrong: another label than the Predictor's, where "
+        f"{arguments.rounds} times {arguments.seconds:g} s, clients and server on the same two CPU cores; bare "
+        "function: FastAPI, contestants/bare_server.py. Lost: no answer, or an error; wrong: another label than the Predictor's, where "
         f"that has a probability above {SURE} (int8 depends a little on what else is in a batch).\n",
         "| words | numbers | server | requests/s | p50, ms | p99, ms | lost | wrong | times the bare function |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
