@@ -67,8 +67,8 @@ def main():
         "# Many clients at once\n",
         f"`python benchmarks/serve_load.py FOLDER`, commit {commit()}: {arguments.clients} clients, "
         f"{arguments.rounds} times {arguments.seconds:g} s, clients and server on the same two CPU cores; bare "
-        "function: FastAPI, contestants/bare_server.py. Lost: no answer, or an error; wrong: another label than the Predictor's, where "
-        f"that has a probability above {SURE} (int8 depends a little on what else is in a batch).\n",
+        "function: FastAPI, contestants/bare_server.py. Lost: no answer, or an error; wrong: another label than the "
+        f"Predictor's, where that has a probability above {SURE} (int8 depends a little on what else is in a batch).\n",
         "| words | numbers | server | requests/s | p50, ms | p99, ms | lost | wrong | times the bare function |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
