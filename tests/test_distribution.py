@@ -88,7 +88,7 @@ def test_two_devices_train_as_one_does(arguments, alone, two_devices, tmp_path, 
     monkeypatch.setattr(device, "join", lambda cluster, devices: two_devices)
     here(tmp_path / "model", arguments, 8)
     monkeypatch.undo()
-    assert "60 of 16 reviews" in capsys.readouterr().out
+    assert "60, each of 16 reviews" in capsys.readouterr().out
     np.testing.assert_allclose(losses(tmp_path / "model"), losses_alone(alone, arguments), rtol=5e-3, atol=1e-3)
 
 
