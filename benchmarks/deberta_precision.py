@@ -90,7 +90,7 @@ def deberta_of_minilm(folder):
     random = np.random.default_rng(0)
     rows = 2 * config["position_buckets"]
     weights["deberta.encoder.rel_embeddings.weight"] = random.normal(0, 0.02, (rows, width)).astype(np.float32)
-    weights["deberta.encoder.LayerNorm.weight"] = np.full(width, 0.1, np.float32)  # so that they disturb little at first
+    weights["deberta.encoder.LayerNorm.weight"] = np.full(width, 0.1, np.float32)  # disturbs little at first
     weights["deberta.encoder.LayerNorm.bias"] = np.zeros(width, np.float32)
     write_safetensors(weights, folder / "model.safetensors")
     return folder
