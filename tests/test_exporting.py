@@ -187,3 +187,9 @@ def test_tokens_that_were_added_are_not_for_tensorflows_operators(tmp_path):
         tokenizer = Tokenizer.from_file(str(path))
         tokenizer.add_tokens([added])
         assert not reads_strings(TextEncoder(tokenizer, 64))
+
+
+def test_int8_of_scores_that_onnx_runtime_does_not_know_is_made_without_a_word(tmp_path, caplog):
+    folder = shutil.copytree(FIXTURES / "tiny_deberta_v2", tmp_path / "model")
+    exported(folder, tmp_path, "--to", "onnx")
+    assert (tmp_path / "onnx" / "model_quantized.onnx").exists() and not caplog.records

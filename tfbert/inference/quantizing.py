@@ -1,5 +1,7 @@
 """The ONNX model in int8."""
 
+import contextlib
+import logging
 import os
 import tempfile
 from collections import Counter
@@ -25,7 +27,7 @@ def quantize(source, target):
     model = onnx.load(source)
     helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # nothing is left to simplify
     options = {"DefaultTensorType": TensorProto.FLOAT}  # of the outputs of fused operators, which it cannot infer
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as folder, without_warnings():
         staged = Path(folder, target.name)
         kind = QuantType.QUInt8 if shares_weights(model.graph) else QuantType.QInt8
         quantize_dynamic(
@@ -35,6 +37,16 @@ def quantize(source, target):
         weights.chmod(staged.stat().st_mode)
         for path in (weights, staged):  # the graph last: with it the model is there
             patiently(os.replace, path, target.parent / path.name)
+
+
+@contextlib.contextmanager
+def without_warnings():
+    """No lines of `logging` below errors: there is one for each output whose type DefaultTensorType says."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def shares_weights(graph):
