@@ -4,9 +4,9 @@ usage: python benchmarks/mislabelled.py --sets FOLDER --only NAME ... [--share 0
 
 FOLDER as in own_data.py. Of every set's train.csv, `share` of the rows get another of its labels at random; then
 `train.py --method features` writes the suspects, as every run on one's own data does. Writes results/mislabelled.md and
-mislabelled.json: of the rows that were flipped, how many are among the suspects (recall); how many of
-the suspects were flipped (precision), of all and of the first 20, which the report shows. What was wrong before counts
-as right: the precision is the least that it can be.
+mislabelled.json: of the rows that were flipped, how many are among the suspects (recall); how many of the suspects were
+flipped (precision), of all and of the first 20, which the report shows. What was wrong before counts as right: the
+precision is the least that it can be.
 """
 
 import argparse

@@ -52,8 +52,9 @@ def show_whole(texts, result, multi_label):
         for name, value in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
             print(f"        {value:6.1%} {printable(name)}")
     else:
-        near = ": " * bool(close_ones(result)) + ", ".join(close_ones(result))
-        unsure = f", unsure{near}" if is_unsure(result, multi_label) else ""
+        unsure = ", unsure" * is_unsure(result, multi_label)
+        if near := close_ones(result):
+            unsure += f": {', '.join(near)}"
         print(f"Label:  {label} ({result['probability']:.1%}){unsure}")
     for each in reasons:
         name = f" {printable(each['label'])}" if multi_label else ""

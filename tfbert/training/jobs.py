@@ -76,9 +76,7 @@ class Job:
     teacher: object = None  # a teaching.Teacher
     alone: object = None  # a Run of the student without it
     minutes_as_flags: str = ""  # what --minutes has chosen, as a command line says it
-    held_out: list | None = (
-        None  # by regression on other texts, probabilities of train's, float (N, L), see suspects_of
-    )
+    held_out: list | None = None  # probabilities by regression on other texts, float (N, L) each, see suspects_of
 
     @property
     def several(self):
