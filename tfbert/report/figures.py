@@ -16,16 +16,20 @@ def scores_on_test(job, logits):
         scores = evaluate_several(logits, labels, names, temperature, thresholds)
     else:
         scores = evaluate(logits, labels, names, temperature, job.metric)
-    scores["accuracy_by_length"] = accuracy_by_length(job.test.full_lengths, texts_right(job, logits))
+    scores["accuracy_by_length"] = accuracy_by_length(job.test.full_lengths, texts_right(job, logits, labels))
     scores["truncated_share"] = float((job.test.full_lengths > job.settings.max_seq_length).mean())
     return scores
 
 
-def texts_right(job, logits):
-    """Whether all labels of each test text are right, bool (N,). logits: as of scores_on_test."""
-    reading, labels = job.config["tfbert"], job.test.labels
-    predicted = decided(logits / reading["temperature"], job.several, reading.get("thresholds", 0.5))
-    return (predicted == labels).reshape(len(labels), -1).all(axis=1)
+def decisions(job, logits):
+    """What the saved model says, as metrics.decided. logits: float (N, L), without temperature."""
+    reading = job.config["tfbert"]
+    return decided(logits / reading["temperature"], job.several, reading.get("thresholds", 0.5))
+
+
+def texts_right(job, logits, labels):
+    """Whether all labels of each text are right, bool (N,). logits: as of decisions."""
+    return (decisions(job, logits) == labels).reshape(len(labels), -1).all(axis=1)
 
 
 def baselines_on_test(job, logits):
@@ -35,7 +39,7 @@ def baselines_on_test(job, logits):
     """
     train = list(keys_of(job.splits.train))
     found = baselines(job.metric, train, job.test_texts, job.train.labels, job.test.labels)
-    ours, theirs = texts_right(job, logits), found.pop("baseline_right")
+    ours, theirs = texts_right(job, logits, job.test.labels), found.pop("baseline_right")
     return found | {"right_alone": int((ours & ~theirs).sum()), "baseline_right_alone": int((theirs & ~ours).sum())}
 
 

@@ -2,7 +2,7 @@
 
 from tfbert.data.columns import places_of
 from tfbert.report.calibration import probabilities_of
-from tfbert.report.metrics import decided
+from tfbert.report.figures import decisions
 from tfbert.report.suspects import in_words
 
 
@@ -10,9 +10,8 @@ def predictions(record):
     """A dict for each test text of a Record, in the order of the test: place, file and line; label and predicted, of
     several labels joined by +; probability, that of the likeliest label; and, unless --excerpt_words is 0, text.
     """
-    job, reading = record.job, record.job.config["tfbert"]
-    logits, labels, names = record.logits / reading["temperature"], job.test.labels, job.splits.label_names
-    predicted = decided(logits, job.several, reading.get("thresholds", 0.5))
+    job, labels, names = record.job, record.job.test.labels, record.job.splits.label_names
+    predicted, logits = decisions(job, record.logits), record.logits / job.config["tfbert"]["temperature"]
     rows = [
         {
             "label": in_words(label, names) if job.several else names[label],

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tfbert.report.figures import texts_right
 from tfbert.report.metrics import decided, score
 from tfbert.training.evaluating import predict
 
@@ -71,12 +72,7 @@ def gain_of_windows(job, model, logits):
     if job.cut is None:
         return {}
     longer = job.test.full_lengths > job.settings.max_seq_length
-    labels, thresholds = job.cut.labels, job.config["tfbert"].get("thresholds", 0.5)
-
-    def share_right(logits):
-        right = decided(logits / job.config["tfbert"]["temperature"], job.several, thresholds) == labels
-        return float(right.reshape(len(labels), -1).all(axis=1).mean())
-
+    labels = job.cut.labels
     print(f"Reading the {len(labels):,} long ones once more, cut, to compare ...", flush=True)
     of_cut = predict(model.predict_on_batch, job.cut, job.settings)
     read = int(job.test.lengths.sum())
@@ -84,8 +80,8 @@ def gain_of_windows(job, model, logits):
     return {
         "windows": {
             "texts": int(longer.sum()),
-            "right_cut": share_right(of_cut),
-            "right": share_right(logits[longer]),
+            "right_cut": float(texts_right(job, of_cut, labels).mean()),
+            "right": float(texts_right(job, logits[longer], labels).mean()),
             "tokens_read": read / would,
         }
     }
