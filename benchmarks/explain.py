@@ -5,10 +5,13 @@ usage: python benchmarks/recipes.py --name quick -- ; python benchmarks/explain.
 FOLDER is the model that recipes.py leaves in its --work folder; the reviews are of other films, of IMDb's train split,
 and as long as the model reads at most. Comprehensiveness is what deleting a method's first words takes from the stated
 probability, sufficiency what is lost where these words are all that is left (DeYoung et al. 2020, arXiv:1911.03429,
-section 5): means over 1, 5, 10, 20 and 50% of the words. Writes results/explain.md.
+section 5): means over 1, 5, 10, 20 and 50% of the words. What is measured is kept in FOLDER/explain.jsonl, so that a
+run that was stopped goes on. Writes results/explain.md.
 """
 
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 from common import RESULTS, commit
@@ -20,47 +23,56 @@ from tfbert.inference.predicting import Predictor
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 STEPS = 20  # of integrated gradients
+LEFT_OUT, ALONE, BOTH = "each word left out", "each word alone", "left out and alone, the mean"
 
 
 def main():
-    parser = parser_of(__doc__, 200)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, 200).parse_args()
     predictor, gradients = Predictor(arguments.model), Gradients(arguments.model)
     texts = [text for text in some_reviews(arguments.work, 20 * arguments.reviews)[0]
              if len(predictor.encoder([text])[0][0]) <= predictor.encoder.max_seq_length]  # fmt: skip
     texts = texts[: arguments.reviews]
-    found, seconds = {name: [] for name in arguments.methods}, dict.fromkeys(arguments.methods, 0.0)
-    for number, text in enumerate(texts, 1):
-        for name in arguments.methods:
-            reading = Reading(predictor, text)  # anew, as it keeps answers
-            label = int(reading.logits.argmax())
-            begun = time.perf_counter()
-            scores = METHODS[name](reading, label, gradients)
-            seconds[name] += time.perf_counter() - begun
-            found[name].append(faithfulness(reading, label, scores))
-        if number % 10 == 0:
-            write_text(RESULTS / "explain.md", table(found, seconds))
-            print(number, flush=True)
-    write_text(RESULTS / "explain.md", table(found, seconds))
+    done = Path(arguments.model) / "explain.jsonl"  # a line of each review, as measured gives it
+    rows = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []
+    for text in texts[len(rows) :]:
+        rows.append(measured(predictor, gradients, text))
+        with done.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        print(len(rows), flush=True)
+    write_text(RESULTS / "explain.md", table(rows[: len(texts)]))
 
 
-def table(found, seconds):
-    """What main writes. found: {method: (comprehensiveness, sufficiency) of each review}; seconds: of all of them."""
-    rows = []
-    for name, values in found.items():
-        (whole, only), spread = np.mean(values, axis=0), np.std(values, axis=0) / np.sqrt(len(values))
-        rows.append(f"| {name} | {whole:.3f} +- {spread[0]:.3f} | {only:.3f} +- {spread[1]:.3f} | "
-                    f"{seconds[name] / len(values):.2f} |")  # fmt: skip
+def measured(predictor, gradients, text):
+    """Comprehensiveness, sufficiency and CPU seconds of each method for one text: {method: three floats}."""
+    found, scores, seconds = {}, {}, {}
+    for name, method in METHODS.items():
+        reading = Reading(predictor, text)  # anew, as it keeps answers
+        label = int(reading.logits.argmax())
+        begun = time.process_time()
+        scores[name] = method(reading, label, gradients)
+        seconds[name] = time.process_time() - begun
+        found[name] = (*faithfulness(reading, label, scores[name]), seconds[name])
+    both = (scores[LEFT_OUT] + scores[ALONE]) / 2  # the last and the first term of a Shapley value
+    found[BOTH] = (*faithfulness(reading, label, both), seconds[LEFT_OUT] + seconds[ALONE])
+    return found
+
+
+def table(rows):
+    """What main writes. rows: of each review, as measured gives it."""
+    lines = []
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        (whole, only, seconds), spread = values.mean(axis=0), values.std(axis=0) / np.sqrt(len(rows))
+        lines.append(f"| {name} | {whole:.3f} +- {spread[0]:.3f} | {only:.3f} +- {spread[1]:.3f} | {seconds:.2f} |")
     head = [
         "# How faithful explanations are\n",
-        f"`python benchmarks/explain.py FOLDER`, commit {commit()}: {len(values)} reviews of films that the model has "
+        f"`python benchmarks/explain.py FOLDER`, commit {commit()}: {len(rows)} reviews of films that the model has "
         "not read, of at most 256 tokens; +- is the standard error. High comprehensiveness and low sufficiency are "
-        "good. Seconds for a review, one CPU core.\n",
+        "good. Seconds of CPU time for a review.\n",
         "| words in the order of | comprehensiveness | sufficiency | seconds |",
         "| --- | ---: | ---: | ---: |",
     ]
-    return "\n".join([*head, *rows, ""])
+    return "\n".join([*head, *lines, ""])
 
 
 def faithfulness(reading, label, scores):
@@ -98,11 +110,6 @@ def masked(reading, label, gradients):
 def alone(reading, label, gradients):
     """What each word, alone, adds to a text without words."""
     return reading.alone[:, label]
-
-
-def both(reading, label, gradients):
-    """The mean of left out and alone: the last and the first term of a Shapley value."""
-    return (left_out(reading, label, gradients) + alone(reading, label, gradients)) / 2
 
 
 def sentences_first(reading, label, gradients):
@@ -164,9 +171,8 @@ METHODS = {
     "gradient times input": gradient_times_input,
     f"integrated gradients, {STEPS} steps": integrated,
     "each word behind a mask": masked,
-    "each word left out": left_out,
-    "each word alone": alone,
-    "left out and alone, the mean": both,
+    LEFT_OUT: left_out,
+    ALONE: alone,
     "sentences first, then words (`--explain`)": sentences_first,
 }
 
