@@ -75,7 +75,8 @@ def main(argv=None):
     settings, texts = parse(InferSettings, argv, positional=("text", "texts to label; - for standard input"))
     if texts and settings.file:
         raise UserError("give texts as arguments or in --file, not both")
-    predictor = Predictor(settings.model_dir, settings.quantize)
+    explains = settings.explain or settings.html
+    predictor = Predictor(settings.model_dir, settings.quantize, brief=bool(texts) and not explains)
     if settings.threshold and not predictor.multi_label:
         raise UserError(f"--threshold: the model in {settings.model_dir} gives one label to each text")
     if settings.threshold:
@@ -95,7 +96,6 @@ def main(argv=None):
         raise UserError("--output writes labels alone: leave --explain and --json out")
     notes, explained = [], []
     rows, several = choose_input(texts, settings, predictor, notes)
-    explains = settings.explain or settings.html
     show = show_json if settings.json else show_line if several and not explains else show_whole
     label, add = Labeller(predictor, settings.batch_size, several), None
     texts_read = labelled = unsure = 0

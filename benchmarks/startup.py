@@ -43,9 +43,9 @@ from tfbert.inference.predicting import Predictor
 from tfbert.inference.runtimes import onnx_model
 TextEncoder.from_folder(sys.argv[1], 256)
 mark("read the tokenizer")
-onnx_model(sys.argv[1])
+onnx_model(sys.argv[1], brief=True)
 mark("open the model")
-predictor = Predictor(sys.argv[1])
+predictor = Predictor(sys.argv[1], brief=True)
 marks.append(("", time.perf_counter()))
 predictor([predictor.example])
 mark("label a review")

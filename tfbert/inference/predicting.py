@@ -21,17 +21,18 @@ from tfbert.report.calibration import sigmoid, softmax
 class Predictor:
     """The classifier in a folder that train.py wrote.
 
-    quantize: multiply in int8, faster and a little less exact. labels: its label names; encoder: its TextEncoder; pair:
+    quantize: multiply in int8, faster and a little less exact; brief: for a text or two, it opens sooner but reads
+    slower. labels: its label names; encoder: its TextEncoder; pair:
     whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,); example: a text
     such as those of its task; in_threads: whether several may call it at once. Raises UserError where the folder cannot
     be used.
     """
 
-    def __init__(self, folder, quantize=False):
+    def __init__(self, folder, quantize=False, brief=False):
         self.folder = folder
-        read_whole(folder, lambda: self.load(folder, quantize))
+        read_whole(folder, lambda: self.load(folder, quantize, brief))
 
-    def load(self, folder, quantize):
+    def load(self, folder, quantize, brief):
         must_hold_model(folder)
         config_json = read_config(folder)
         config = model_config(config_json, folder)
@@ -46,7 +47,7 @@ class Predictor:
             )
         self.temperature, self.pair, self.example = reading["temperature"], reading["pair"], reading["example"]
         self.thresholds = np.array(reading.get("thresholds", [0.5] * len(self.labels)))
-        onnx = onnx_model(folder, quantize, len(self.labels))
+        onnx = onnx_model(folder, quantize, len(self.labels), brief)
         self.in_threads = onnx is not None
         self.logits_of_batch = onnx or keras_model(folder)
 

@@ -11,10 +11,11 @@ from tfbert.common.inputs import must_be_regular
 INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
-def onnx_model(folder, quantize=False, num_labels=None):
+def onnx_model(folder, quantize=False, num_labels=None, brief=False):
     """A function from a padded batch to logits, or None where the folder has no ONNX model.
 
     quantize: by onnx/model_quantized.onnx, which is made the first time. num_labels: of its config.json, to be checked.
+    brief: for a text or two; opens sooner, but reads slower (benchmarks/packing.py).
     """
     path = Path(folder, "onnx", "model.onnx")
     if not path.exists():
@@ -30,10 +31,10 @@ def onnx_model(folder, quantize=False, num_labels=None):
         # int8 products of a CPU without VNNI overflow at 16 bits: there these are computed another way
         options.add_session_config_entry("session.x64quantprecision", "1")
     else:
-        # the graph is written in fused operators: optimizing it again, and copying its weights into another
-        # order, would take ten times as long as the rest of the start, and gain nothing
+        # the graph is written in fused operators: optimizing it again would gain nothing
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.disable_prepacking", "1")
+        if brief:  # without it the weights are copied into the order in which they are multiplied
+            options.add_session_config_entry("session.disable_prepacking", "1")
     options.log_severity_level = 4
     remedy = "delete it, it is made anew" if quantize else "run train.py again, or delete it to use Keras"
     try:
