@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from common import RESULTS, commit
 from long_texts import parser_of, some_reviews
 
@@ -28,6 +29,7 @@ LEFT_OUT, ALONE, BOTH = "each word left out", "each word alone", "left out and a
 
 def main():
     arguments = parser_of(__doc__, 200).parse_args()
+    onnxruntime.SessionOptions = OneThread
     predictor, gradients = Predictor(arguments.model), Gradients(arguments.model)
     texts = [text for text in some_reviews(arguments.work, 20 * arguments.reviews)[0]
              if len(predictor.encoder([text])[0][0]) <= predictor.encoder.max_seq_length]  # fmt: skip
@@ -40,6 +42,14 @@ def main():
             file.write(json.dumps(rows[-1]) + "\n")
         print(len(rows), flush=True)
     write_text(RESULTS / "explain.md", table(rows[: len(texts)]))
+
+
+class OneThread(onnxruntime.SessionOptions):
+    """Several would spend CPU time on waiting for each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.intra_op_num_threads = 1
 
 
 def measured(predictor, gradients, text):
@@ -68,7 +78,7 @@ def table(rows):
         "# How faithful explanations are\n",
         f"`python benchmarks/explain.py FOLDER`, commit {commit()}: {len(rows)} reviews of films that the model has "
         "not read, of at most 256 tokens; +- is the standard error. High comprehensiveness and low sufficiency are "
-        "good. Seconds of CPU time for a review.\n",
+        "good. Seconds of CPU time for a review, in one thread.\n",
         "| words in the order of | comprehensiveness | sufficiency | seconds |",
         "| --- | ---: | ---: | ---: |",
     ]
