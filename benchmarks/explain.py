@@ -5,7 +5,7 @@ usage: python benchmarks/recipes.py --name quick -- ; python benchmarks/explain.
 FOLDER is the model that recipes.py leaves in its --work folder; the reviews are of other films, of IMDb's train split,
 and as long as the model reads at most. Comprehensiveness is what deleting a method's first words takes from the stated
 probability, sufficiency what is lost where these words are all that is left (DeYoung et al. 2020, arXiv:1911.03429,
-section 5): means over 1, 5, 10, 20 and 50% of the words. What is measured is kept in FOLDER/explain.jsonl, so that a
+section 5): means over 1, 5, 10, 20 and 50% of the words. What is measured is kept in FOLDER/explain.json, so that a
 run that was stopped goes on. Writes results/explain.md.
 """
 
@@ -28,20 +28,23 @@ LEFT_OUT, ALONE, BOTH = "each word left out", "each word alone", "left out and a
 
 
 def main():
-    arguments = parser_of(__doc__, 200).parse_args()
+    parser = parser_of(__doc__, 200)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    arguments = parser.parse_args()
     onnxruntime.SessionOptions = OneThread
     predictor, gradients = Predictor(arguments.model), Gradients(arguments.model)
     texts = [text for text in some_reviews(arguments.work, 20 * arguments.reviews)[0]
              if len(predictor.encoder([text])[0][0]) <= predictor.encoder.max_seq_length]  # fmt: skip
-    texts = texts[: arguments.reviews]
-    done = Path(arguments.model) / "explain.jsonl"  # a line of each review, as measured gives it
-    rows = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []
-    for text in texts[len(rows) :]:
-        rows.append(measured(predictor, gradients, text))
-        with done.open("a") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
-        print(len(rows), flush=True)
-    write_text(RESULTS / "explain.md", table(rows[: len(texts)]))
+    kept = Path(arguments.model) / "explain.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else []
+    for number, text in enumerate(texts[: arguments.reviews]):
+        rows += [{}] * (number == len(rows))
+        missing = [name for name in arguments.methods if name not in rows[number]]
+        if missing:
+            rows[number] = rows[number] | measured(predictor, gradients, text, missing)
+            write_text(kept, json.dumps(rows))
+            print(number + 1, flush=True)
+    write_text(RESULTS / "explain.md", table(rows))
 
 
 class OneThread(onnxruntime.SessionOptions):
@@ -52,35 +55,38 @@ class OneThread(onnxruntime.SessionOptions):
         self.intra_op_num_threads = 1
 
 
-def measured(predictor, gradients, text):
-    """Comprehensiveness, sufficiency and CPU seconds of each method for one text: {method: three floats}."""
-    found, scores, seconds = {}, {}, {}
-    for name, method in METHODS.items():
+def measured(predictor, gradients, text, methods):
+    """Comprehensiveness, sufficiency and CPU seconds of some methods for one text: {method: three floats}."""
+    found = {}
+    for name in methods:
         reading = Reading(predictor, text)  # anew, as it keeps answers
         label = int(reading.logits.argmax())
         begun = time.process_time()
-        scores[name] = method(reading, label, gradients)
-        seconds[name] = time.process_time() - begun
-        found[name] = (*faithfulness(reading, label, scores[name]), seconds[name])
-    both = (scores[LEFT_OUT] + scores[ALONE]) / 2  # the last and the first term of a Shapley value
-    found[BOTH] = (*faithfulness(reading, label, both), seconds[LEFT_OUT] + seconds[ALONE])
+        scores = METHODS[name](reading, label, gradients)
+        seconds = time.process_time() - begun
+        found[name] = (*faithfulness(reading, label, scores), seconds)
+        if name == LEFT_OUT:
+            both = (scores + alone(reading, label, gradients)) / 2  # the last and the first term of a Shapley value
+            found[BOTH] = (*faithfulness(reading, label, both), seconds)
     return found
 
 
 def table(rows):
     """What main writes. rows: of each review, as measured gives it."""
     lines = []
-    for name in rows[0]:
-        values = np.array([row[name] for row in rows])
-        (whole, only, seconds), spread = values.mean(axis=0), values.std(axis=0) / np.sqrt(len(rows))
-        lines.append(f"| {name} | {whole:.3f} +- {spread[0]:.3f} | {only:.3f} +- {spread[1]:.3f} | {seconds:.2f} |")
+    for name in [*METHODS, BOTH]:
+        values = np.array([row[name] for row in rows if name in row])
+        if len(values):
+            (whole, only, seconds), spread = values.mean(axis=0), values.std(axis=0) / np.sqrt(len(values))
+            lines.append(f"| {name} | {len(values)} | {whole:.3f} +- {spread[0]:.3f} | {only:.3f} +- {spread[1]:.3f} | "
+                         f"{seconds:.2f} |")  # fmt: skip
     head = [
         "# How faithful explanations are\n",
-        f"`python benchmarks/explain.py FOLDER`, commit {commit()}: {len(rows)} reviews of films that the model has "
-        "not read, of at most 256 tokens; +- is the standard error. High comprehensiveness and low sufficiency are "
-        "good. Seconds of CPU time for a review, in one thread.\n",
-        "| words in the order of | comprehensiveness | sufficiency | seconds |",
-        "| --- | ---: | ---: | ---: |",
+        f"`python benchmarks/explain.py FOLDER`, commit {commit()}: reviews of films that the model has not read, of "
+        "at most 256 tokens; +- is the standard error. High comprehensiveness and low sufficiency are good. Seconds of "
+        "CPU time for a review, in one thread.\n",
+        "| words in the order of | reviews | comprehensiveness | sufficiency | seconds |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
     return "\n".join([*head, *lines, ""])
 
