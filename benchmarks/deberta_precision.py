@@ -1,23 +1,26 @@
 """What float16 and int8 change in a DeBERTa, whose scores are sums of three, beside a BERT.
 
-usage: python benchmarks/recipes.py --name quick -- ; python benchmarks/deberta_precision.py FOLDER [--reviews 200]
+usage: python benchmarks/deberta_precision.py SST2 [--reviews 100]
 
-FOLDER is the model that recipes.py leaves. No weights of a real DeBERTa are at hand, and random ones have no extreme
-numbers. So MiniLM's own weights are put into a DeBERTa of its size, all but those of places; the vectors of distances
-begin at random. train.py then fine-tunes it on 1,000 reviews of IMDb's train split, and once more on 80 in
-float16; all are judged on reviews of other films. Writes results/deberta_precision.md.
+SST2 is a folder with the train.tsv and dev.tsv of GLUE's SST-2. No weights of a real DeBERTa are at hand, and random
+ones have no extreme numbers. So MiniLM's own weights are put into a DeBERTa of its size, all but those of places; the
+vectors of distances begin at random. train.py fine-tunes both on 8,000 sentences, the DeBERTa in float16 too, on
+fewer; they are judged on SST-2's development sentences and on reviews of IMDb's train split, which are long. Writes
+results/deberta_precision.md.
 """
 
 import shutil
+import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
 from common import RESULTS, commit, trained
 from evaluation import keras_forward
-from long_texts import logits_of, parser_of, some_reviews
-from recipes import split_of_train
+from long_texts import logits_of, some_reviews
 
 from tfbert.common.files import write_json, write_text
+from tfbert.data.reading import read_published
 from tfbert.data.sources import find_encoder
 from tfbert.data.tasks import OWN_ENCODER
 from tfbert.inference.predicting import Predictor
@@ -40,28 +43,44 @@ LOST = ("embeddings.position", "embeddings.token_type", "pooler.")
 WAYS = {"Keras, float32": "float32", "Keras, bfloat16": "mixed_bfloat16", "Keras, float16": "mixed_float16"}
 
 
+LONGEST = 256  # tokens of a text
+MODELS = {  # name: encoder, or None for MiniLM, --precision, training sentences
+    "BERT": (None, "auto", 8000),
+    "DeBERTa": ("deberta", "auto", 8000),
+    "DeBERTa, learnt in float16": ("deberta", "float16", 1600),
+}
+
+
 def main():
-    arguments = parser_of(__doc__, 200).parse_args()
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("sst2", metavar="SST2")
+    parser.add_argument("--reviews", type=int, default=100)
+    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
+    arguments = parser.parse_args()
     work = Path(arguments.work)
-    deberta = deberta_of_minilm(work / "deberta")
-    texts, labels = some_reviews(work, arguments.reviews)
-    fixed = f"--dataset_name {split_of_train(work, None)} --model_name_or_path {deberta} --max_eval_samples 100"
-    models = {"BERT": Path(arguments.model)}
-    for precision, samples in (("auto", 1000), ("float16", 80)):
-        name = "DeBERTa" if precision == "auto" else "DeBERTa, learnt in float16"
-        models[name] = work / f"deberta-{precision}"
-        trained(models[name], *fixed.split(), "--max_train_samples", str(samples), "--precision", precision)
+    work.mkdir(exist_ok=True)
+    sentences = [row for _, row in read_published(Path(arguments.sst2, "dev.tsv"))]
+    texts = {
+        "sentences": ([row["sentence"] for row in sentences], np.array([int(row["label"]) for row in sentences])),
+        "reviews": some_reviews(work, arguments.reviews),
+    }
+    encoders = {None: find_encoder(default=OWN_ENCODER).folder, "deberta": deberta_of_minilm(work / "deberta")}
     rows = []
-    for name, folder in models.items():
-        rows += rows_of(name, folder, texts, labels)
-        print("\n".join(rows[-len(WAYS) - 2 :]), flush=True)
+    for name, (encoder, precision, samples) in MODELS.items():
+        folder = work / f"precision-{encoder}-{precision}"
+        trained(folder, "--task_name", "sst2", "--data_dir", arguments.sst2, "--model_name_or_path",
+                str(encoders[encoder]), "--precision", precision, "--max_train_samples", str(samples),
+                "--per_device_train_batch_size", "32", "--max_eval_samples", "100")  # fmt: skip
+        rows += rows_of(name, folder, texts)
+        print("\n".join(rows[-len(texts) * (len(WAYS) + 2) :]), flush=True)
     head = [
         "# DeBERTa in float16 and int8\n",
-        f"`python benchmarks/deberta_precision.py FOLDER`, commit {commit()}: {len(texts):,} reviews of films that no "
-        "model has read, at most 256 tokens of each. MiniLM as BERT after 8,000 reviews; its weights in a DeBERTa of "
-        "its size after 1,000, and after 5 steps in float16.\n",
-        "| model | computed in | right | labels that change | largest change of a logit |",
-        "| --- | --- | ---: | ---: | ---: |",
+        f"`python benchmarks/deberta_precision.py SST2 --reviews {arguments.reviews}`, commit {commit()}. MiniLM, as "
+        f"BERT, and its weights in a DeBERTa of its size, two epochs of 8,000 sentences of SST-2 (1,600 in float16); "
+        f"{len(sentences)} development sentences, {arguments.reviews} reviews of IMDb, {LONGEST} tokens of "
+        "each at most.\n",
+        "| model | texts | computed in | right | labels that change | largest change of a logit |",
+        "| --- | --- | --- | ---: | ---: | ---: |",
     ]
     write_text(RESULTS / "deberta_precision.md", "\n".join([*head, *rows, ""]))
 
@@ -96,24 +115,26 @@ def deberta_of_minilm(folder):
     return folder
 
 
-def rows_of(name, folder, texts, labels):
-    """A row of the table for each way to compute."""
+def rows_of(name, folder, texts):
+    """A row of the table for each kind of texts and way to compute. texts: {kind: (texts, labels)}."""
     predictor = Predictor(folder)
-    ids = predictor.encoder(texts)[0]
-    cut = [each[: predictor.encoder.max_seq_length] for each in ids]
     forwards = {way: keras_forward(folder, policy) for way, policy in WAYS.items()}
     forwards["ONNX Runtime, float32"] = predictor.logits_of_batch
     forwards["ONNX Runtime, int8"] = Predictor(folder, quantize=True).logits_of_batch
-    answers = {}
-    for way, forward in forwards.items():
-        predictor.logits_of_batch = forward
-        answers[way] = logits_of(predictor, cut)
-    exact = answers["Keras, float32"]
-    return [
-        f"| {name} | {way} | {(logits.argmax(1) == labels).mean():.1%} | "
-        f"{(logits.argmax(1) != exact.argmax(1)).sum()} | {np.abs(logits - exact).max():.4f} |"
-        for way, logits in answers.items()
-    ]
+    rows = []
+    for kind, (some, labels) in texts.items():
+        cut = [each[:LONGEST] for each in predictor.encoder(list(some))[0]]
+        answers = {}
+        for way, forward in forwards.items():
+            predictor.logits_of_batch = forward
+            answers[way] = logits_of(predictor, cut)
+        exact = answers["Keras, float32"]
+        rows += [
+            f"| {name} | {kind} | {way} | {(logits.argmax(1) == labels).mean():.1%} | "
+            f"{(logits.argmax(1) != exact.argmax(1)).sum()} | {np.abs(logits - exact).max():.4f} |"
+            for way, logits in answers.items()
+        ]
+    return rows
 
 
 if __name__ == "__main__":
