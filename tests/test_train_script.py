@@ -92,7 +92,8 @@ def test_onnx_and_keras_agree_for_every_encoder(name, tmp_path):
     path.parent.mkdir()
     export_onnx(model, path)
     expected = model.predict_on_batch(batch)
-    assert abs(onnx_model(tmp_path)(batch) - expected).max() < 1e-5
+    for brief in (False, True):
+        assert abs(onnx_model(tmp_path, brief=brief)(batch) - expected).max() < 1e-5
     assert 1e-5 < abs(onnx_model(tmp_path, quantize=True)(batch) - expected).max() < 0.2
     del batch["token_type_ids"]
     assert abs(onnx_model(tmp_path)(batch) - model.predict_on_batch(batch)).max() < 1e-5

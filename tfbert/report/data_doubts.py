@@ -7,7 +7,7 @@ from tfbert.data.labels import shares_of
 from tfbert.report.confusions import confused_pairs
 from tfbert.report.markdown import one_line, table
 from tfbert.report.mistakes import excerpt
-from tfbert.report.suspects import in_words
+from tfbert.report.suspects import TIMES, in_words
 
 SHOWN = 20  # suspects
 HEAD = {"place": "where", "part": "part", "label": "label", "probability_of_label": "its probability",
@@ -51,8 +51,8 @@ def mislabelled(record):
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
     how = (
         f"**{len(suspects):,} of {looked_at} may be mislabelled**: by logistic regression on the encoder's vectors "
-        "that did not learn from them, another label is likelier, and as likely as it mostly is where it was given "
-        "(confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
+        f"that did not learn from them, another label is at least {TIMES} times as likely, and as likely as it mostly "
+        "is where it was given (confident learning, Northcutt et al. 2021). Read them: hard texts are among them."
     )
     if tested := sum(row["part"] == "test" for row in suspects):
         how += (

@@ -6,6 +6,7 @@ from tfbert.data.columns import COLUMNS, PLACE, places_of
 from tfbert.data.splits import keys_of
 
 PARTS = ("train", "held out", "test")
+TIMES = 4  # as likely as the label given must another one be
 
 
 def suspects(probabilities, labels):
@@ -14,7 +15,9 @@ def suspects(probabilities, labels):
 
     probabilities: float (N, L), by models that did not learn from the text; labels: int (N,). A label fits a text where
     its probability is at least what the texts that have it get on average (section 3.1 there); a text is suspect where
-    another label fits, and fits best, and they are ranked by how far it is ahead of the label given (section 3.2).
+    another label fits, and fits best, and they are ranked by how far it is ahead of the label given (section 3.2). It
+    must be TIMES as likely, too: of texts whose labels can hardly be told, half would be suspect otherwise
+    (benchmarks/mislabelled.py).
     """
     rows, count = np.arange(len(labels)), probabilities.shape[1]
     own = probabilities[rows, labels]
@@ -22,9 +25,9 @@ def suspects(probabilities, labels):
     usual = np.bincount(labels, own, count) / np.maximum(texts, 1)
     fits = (probabilities >= usual) & (texts > 0)
     best = np.where(fits, probabilities, -1).argmax(axis=1)
-    ahead = probabilities[rows, best] - own
-    wrong = np.flatnonzero(fits.any(axis=1) & (best != labels) & (ahead > 0))
-    wrong = wrong[np.argsort(-ahead[wrong], kind="stable")]
+    of_best = probabilities[rows, best]
+    wrong = np.flatnonzero(fits.any(axis=1) & (best != labels) & (of_best >= TIMES * own))
+    wrong = wrong[np.argsort((own - of_best)[wrong], kind="stable")]
     return wrong, best[wrong]
 
 
