@@ -56,10 +56,10 @@ def measured(folder, texts, share, seed):
         text, label = rows[row]
         flipped[text] = names[(names.index(label) + rng.integers(1, len(names))) % len(names)]
     with tempfile.TemporaryDirectory() as work:
-        path, output = Path(work, "train.csv"), Path(work, "output")
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("text", "label"), *((text, flipped.get(text, label)) for text, label in rows)])
-        flags = ["--train_file", str(path), "--test_file", str(folder / "test.csv"), "--method", "features"]
+        train, test, output = Path(work, "train.csv"), Path(work, "test.csv"), Path(work, "output")
+        write_rows(train, [(text, flipped.get(text, label)) for text, label in rows])
+        write_rows(test, [row for row in texts_and_labels(folder / "test.csv") if row[1] in names])
+        flags = ["--train_file", str(train), "--test_file", str(test), "--method", "features"]
         metrics = trained(output, *flags, "--seed", str(seed))
         suspects, path = [], output / "suspects.csv"  # not written where there are none
         if path.exists():
@@ -77,6 +77,11 @@ def measured(folder, texts, share, seed):
         "precision": round(float(np.mean(found or [0])), 3),
         f"precision of the first {SHOWN}": round(float(np.mean(found[:SHOWN] or [0])), 3),
     }
+
+
+def write_rows(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
 
 
 if __name__ == "__main__":
