@@ -57,8 +57,10 @@ def measured(folder, texts, share, seed):
         flipped[text] = names[(names.index(label) + rng.integers(1, len(names))) % len(names)]
     with tempfile.TemporaryDirectory() as work:
         train, test, output = Path(work, "train.csv"), Path(work, "test.csv"), Path(work, "output")
-        write_rows(train, [(text, flipped.get(text, label)) for text, label in rows])
-        write_rows(test, [row for row in texts_and_labels(folder / "test.csv") if row[1] in names])
+        given = [(text, flipped.get(text, label)) for text, label in rows]
+        write_rows(train, given)
+        learnt = {label for _, label in given}
+        write_rows(test, [row for row in texts_and_labels(folder / "test.csv") if row[1] in learnt])
         flags = ["--train_file", str(train), "--test_file", str(test), "--method", "features"]
         metrics = trained(output, *flags, "--seed", str(seed))
         suspects, path = [], output / "suspects.csv"  # not written where there are none
