@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from tfbert.common.errors import UserError
+from tfbert.common.errors import UserError, nearest
+from tfbert.common.text import counted
 
 FEW = 50  # texts
+SHOWN = 10  # labels in a message
 SCORES = 6  # different numbers with fractions that look like scores rather than names
 NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(e[+-]?\d+)?", re.IGNORECASE)
 LACKS = {"nan", "na", "n/a", "null", "none", "<na>", "-", "?"}  # as programs write a cell that is empty
@@ -103,9 +105,12 @@ def numbered(dataset, label_names, task, origin):
         rows = [[names[int(number)] for number in row] for row in rows]
     counts = Counter(label for row in rows for label in row)
     if strange := sorted(set(counts) - set(label_names)):
+        more = f" (one of {len(strange)} such labels)" if len(strange) > 1 else ""
+        some = ", ".join(label_names[:SHOWN]) + (", ..." if len(label_names) > SHOWN else "")
         raise UserError(
-            f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, "
-            f"which no training text has; the labels are {', '.join(label_names)}"
+            f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, which no training text has{more}: mend it, "
+            f"leave these rows out, or add such texts to train. {counted(len(label_names), 'labels')} are known: {some}"
+            + nearest(strange[0], label_names)
         )
     number = {name: place for place, name in enumerate(label_names)}
     if has_lists(dataset):
