@@ -106,10 +106,11 @@ def numbered(dataset, label_names, task, origin):
     counts = Counter(label for row in rows for label in row)
     if strange := sorted(set(counts) - set(label_names)):
         more = f" (one of {len(strange)} such labels)" if len(strange) > 1 else ""
+        known = counted(len(label_names), "labels")
         some = ", ".join(label_names[:SHOWN]) + (", ..." if len(label_names) > SHOWN else "")
         raise UserError(
-            f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, which no training text has{more}: mend it, "
-            f"leave these rows out, or add such texts to train. {counted(len(label_names), 'labels')} are known: {some}"
+            f"{counts[strange[0]]} of {origin} have the label {strange[0]!r}, which no training text has{more}: mend "
+            f"it, leave these rows out, or add such texts to train. {known} are there: {some}"
             + nearest(strange[0], label_names)
         )
     number = {name: place for place, name in enumerate(label_names)}
