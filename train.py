@@ -117,8 +117,6 @@ def save(job, run):
         save_onnx(folder / "onnx", model, job.some_texts())
         write_json(folder / "history.json", list(run.history))
         write_csv(folder / "history.csv", list(run.history))
-        if settings.excerpt_words and job.suspects:
-            write_csv(folder / "suspects.csv", job.suspects)
 
 
 def test(job, model, run, runs):
@@ -130,6 +128,7 @@ def test(job, model, run, runs):
     with job.stopwatch("evaluating"):
         print(f"Evaluating on {len(job.test):,} {job.task.unit} ...", flush=True)
         by_run, logits = scores_of_runs(job, model, run, runs)
+        job.doubt(logits, job.test.labels)
         metrics = scores_on_test(job, logits) | gain_of_windows(job, model, logits)
         if job.teacher:
             metrics["teaching"] = teacher_and_student(job, model, logits)

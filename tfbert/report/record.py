@@ -38,11 +38,13 @@ class Record:
 
 
 def write_all(record):
-    """Pictures, report, metrics.json, model card, and of one's own data what was said of each test text."""
+    """Pictures, report, metrics.json, model card, suspects, and of one's own data what was said of each test text."""
     job, output_dir = record.job, Path(record.job.settings.output_dir)
     write_json(output_dir / "metrics.json", record.metrics)
     if job.task.is_own:
         write_csv(output_dir / "predictions.csv", predictions(record))
+    if job.settings.excerpt_words and job.suspects:
+        write_csv(output_dir / "suspects.csv", job.suspects)
     write_model_card(output_dir / "README.md", record)
     write_plots(job.plots_dir, record)
     write_report(job.report_path, record)

@@ -14,7 +14,7 @@ from keras import ops
 from tfbert.common.errors import UserError
 from tfbert.data.labels import shares_of
 from tfbert.model.modeling import mean_of_tokens
-from tfbert.report.calibration import cross_entropies, probabilities_of
+from tfbert.report.calibration import cross_entropies
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
 
@@ -71,16 +71,13 @@ def regress(job, forward, examples, seed, balanced=False):
     """Fits logistic regression to the first of the job's training texts, Examples: kernel, bias, the C of each
     regression, and the logits of the texts.
 
-    Gives the job what regressions say of texts that they did not learn from. forward: from inputs to vectors.
+    Gives the job what regressions say of the texts that they did not learn from. forward: from inputs to vectors.
     """
     features, groups = predict(forward, examples, job.settings), groups_of(job, examples)
     count = len(job.splits.label_names)
     kernel, bias, strengths, held_out = fit(features, examples.labels, count, seed, balanced, groups)
     if held_out is not None and not job.held_out:
-        others = [part.first(MOST_FOR_START) for part in (job.validation, job.test) if job.task.is_own]
-        vectors = [predict(forward, part, job.settings) for part in others]
-        said = [probabilities_of(each @ kernel + bias, examples.labels) for each in vectors]
-        job.held_out = [held_out, *said]
+        job.held_out = [held_out]
     return kernel, bias, strengths, features @ kernel + bias
 
 

@@ -27,6 +27,7 @@ from tfbert.model import configs, scratch
 from tfbert.model.backend import load_keras
 from tfbert.model.config_files import trained_pooling
 from tfbert.model.vocabulary import fitted_config, load_tokenizer
+from tfbert.report.calibration import probabilities_of
 from tfbert.report.suspects import suspects_of
 from tfbert.report.wording import UNBALANCED
 from tfbert.training.checks import (
@@ -76,7 +77,7 @@ class Job:
     teacher: object = None  # a teaching.Teacher
     alone: object = None  # a Run of the student without it
     minutes_as_flags: str = ""  # what --minutes has chosen, as a command line says it
-    held_out: list | None = None  # probabilities by regression on other texts, float (N, L) each, see suspects_of
+    held_out: list | None = None  # probabilities by models that learnt from other texts, float (N, L), see suspects_of
 
     @property
     def several(self):
@@ -124,6 +125,14 @@ class Job:
     def test_texts(self):
         """Those of the test split, a list of str; of pairs, both."""
         return list(keys_of(self.splits.test))
+
+    def doubt(self, logits, labels):
+        """Keeps what the finished model says of texts of one's own that it did not learn from, as suspects_of wants it.
+
+        logits: without temperature, float (N, L); labels: as those of Examples.
+        """
+        if self.held_out and self.task.is_own:
+            self.held_out.append(probabilities_of(logits / self.config["tfbert"]["temperature"], labels))
 
     @cached_property
     def suspects(self):

@@ -62,3 +62,4 @@ def calibrate(job, model, run):
         if job.several:
             thresholds = fit_thresholds(sigmoid(logits / temperature), labels)
             job.config["tfbert"]["thresholds"] = thresholds.tolist()
+    job.doubt(logits, labels)
