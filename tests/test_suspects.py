@@ -21,6 +21,8 @@ def test_suspects_by_hand():
     assert rows.tolist() == [4] and better.tolist() == [1]
     rows, _ = suspects(probabilities, 1 - labels)
     assert rows.tolist() == [0, 3]  # 9 times as likely; 4 times is not enough
+    rows, better = suspects(np.array([[0.02, 0.4, 0.3, 0.28], [0.02, 0.3, 0.5, 0.18]]), np.array([0, 0]))
+    assert rows.tolist() == [1] and better.tolist() == [2]  # of many labels one must be likely
 
 
 def test_a_label_without_texts_fits_nothing():

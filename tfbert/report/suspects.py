@@ -6,7 +6,8 @@ from tfbert.data.columns import COLUMNS, PLACE, places_of
 from tfbert.data.splits import keys_of
 
 PARTS = ("train", "held out", "test")
-TIMES = 5  # as likely as the label given must another one be
+LEAST = 0.5  # probability of another label
+TIMES = 5  # that of the label given
 
 
 def suspects(probabilities, labels):
@@ -14,17 +15,17 @@ def suspects(probabilities, labels):
     int (M,).
 
     probabilities: float (N, L), by models that did not learn from the text; labels: int (N,). A text is suspect where
-    another label is TIMES as likely; they are ranked by how far it is ahead of the label given (section 3.2 there).
-    Labels are rarely wrong, so that it takes more than a likelier one, least of all where labels can hardly be told:
-    what section 3.1 counts would be half of such texts (benchmarks/mislabelled.py).
+    another label has the probability LEAST, and is TIMES as likely; they are ranked by how far it is ahead of the label
+    given (section 3.2 there). Labels are rarely wrong, so that it takes more than a likelier one: where labels can
+    hardly be told, what section 3.1 counts would be half of the texts (benchmarks/mislabelled.py).
     """
     rows = np.arange(len(labels))
     own, others = probabilities[rows, labels], probabilities.copy()
     others[rows, labels] = -1
     best = others.argmax(axis=1)
-    ahead = others[rows, best] - own
-    wrong = np.flatnonzero(others[rows, best] >= TIMES * own)
-    wrong = wrong[np.argsort(-ahead[wrong], kind="stable")]
+    of_best = others[rows, best]
+    wrong = np.flatnonzero((of_best >= LEAST) & (of_best >= TIMES * own))
+    wrong = wrong[np.argsort((own - of_best)[wrong], kind="stable")]
     return wrong, best[wrong]
 
 
