@@ -51,9 +51,9 @@ def mislabelled(record):
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
     how = (
         f"**{len(suspects):,} of {looked_at} may be mislabelled**: another label is likely, and at least {TIMES} times "
-        "as likely (after confident learning, Northcutt et al. 2021). So says, of texts to train on, logistic regression on the "
-        f"encoder's vectors that learnt from others{', of all others this model' * (len(job.held_out) > 1)}. Read "
-        "them: hard texts are among them."
+        "as likely as it (after confident learning, Northcutt et al. 2021). So says, of texts to train on, logistic "
+        "regression on the encoder's vectors that learnt from others"
+        f"{', of all others this model' * (len(job.held_out) > 1)}. Read them: hard texts are among them."
     )
     if tested := sum(row["part"] == "test" for row in suspects):
         how += (
