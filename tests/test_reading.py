@@ -98,6 +98,12 @@ def test_quotation_marks_that_would_melt_rows_are_signs(tmp_path, name, delimite
     assert len(melted) == 11 and "\n" in melted[2][0] and notes == []
 
 
+def test_a_row_of_several_lines_has_the_place_of_its_first(tmp_path):
+    (tmp_path / "a.csv").write_text('text,label\n"one\ntwo",a\n\n"three\n\nfour",b\nfive,a\n')
+    rows = read_rows(tmp_path / "a.csv", "--train_file", ("text", "label"), "auto", [])
+    assert [place.split(", ")[1] for place, _ in rows] == ["line 2", "line 5", "line 8"]
+
+
 @pytest.mark.parametrize("columns", [("text",), ("text", "label")])
 @pytest.mark.parametrize("mark", ['"', '"quoted" '])
 def test_a_quotation_mark_that_is_never_closed_is_a_sign(tmp_path, columns, mark):

@@ -75,6 +75,8 @@ def test_reasons_are_given(client):
     ({"texts": [" "]}, 422, "a text is empty"),
     ({"texts": []}, 422, "at least 1 item"),
     ({"texts": ["a"] * (MOST_TEXTS + 1)}, 422, "at most 32 items"),
+    ({"inputs": ["a"] * (MOST_TEXTS + 1)}, 422, ": inputs: List should have at most 32 items"),
+    ({"inputs": []}, 422, ": inputs: List should have at least 1 item"),
     ({"inputs": {"text": "a", "text_pair": "b"}}, 422, "this model takes single texts"),
     ({"texts": ["a"], "others": ["a", "b"]}, 422, "differ in number"),
     ({"text": "a"}, 422, "inputs: Field required; text: Extra inputs are not permitted; texts: Field required"),
@@ -86,6 +88,11 @@ def test_reasons_are_given(client):
 def test_what_does_not_go_is_refused_in_one_line(client, body, status, words):
     answer = client.post("/predict", json=body)
     assert answer.status_code == status and words in answer.json()["detail"]
+
+
+def test_a_body_that_is_no_json_is_told_so(client):
+    answer = client.post("/predict", content=b"{", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (400, {"detail": "the body is not JSON"})
 
 
 def test_a_body_of_undeclared_length_is_cut_off(client):

@@ -11,6 +11,7 @@ from test_siblings import fit, metrics_of, write
 import train
 from tfbert.data.columns import PLACE
 from tfbert.report.suspects import as_given_and_suggested, suspects, suspects_of_several
+from tfbert.training.features import fit as fit_regression
 from tfbert.training.features import folds_of, regression
 
 
@@ -28,6 +29,15 @@ def test_suspects_by_hand():
 def test_a_label_without_texts_fits_nothing():
     rows, better = suspects(np.array([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0]]), np.array([1, 0]))
     assert set(better.tolist()) <= {0, 1} and len(rows) == 2
+
+
+def test_of_a_label_that_a_model_has_not_seen_it_says_nothing():
+    rows, _ = suspects(np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0]]), np.array([2, 1]))
+    assert rows.tolist() == [1]
+    rng = np.random.default_rng(0)
+    labels, vectors = np.arange(60) % 3, rng.normal(size=(60, 8)).astype(np.float32)
+    kernel, _, _, held_out = fit_regression(vectors, labels, 5, seed=1)  # the last two labels have no text
+    assert held_out.shape == (60, 5) and kernel.shape == (8, 5) and not held_out[:, 3:].any()
 
 
 def test_most_flipped_labels_are_among_the_suspects():

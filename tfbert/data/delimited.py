@@ -93,7 +93,7 @@ def distinct(names):
 
 
 def numbered_rows(text, dialect, skipped, path):
-    """Yields (number of the last line, fields) of the rows that are not empty."""
+    """Yields (number of the first line, fields) of the rows that are not empty."""
     reader = dialect.reader(text)
     while True:
         first = reader.line_num + 1 + skipped
@@ -104,7 +104,7 @@ def numbered_rows(text, dialect, skipped, path):
         except csv.Error as error:
             raise UserError(f"{path}, line {first}: {trouble(error)}") from None
         if row:
-            yield reader.line_num + skipped, row
+            yield first, row
 
 
 def trouble(error):

@@ -187,11 +187,16 @@ def in_order(result, top):
     return [{"label": name, "score": value} for name, value in ordered]
 
 
+LENGTHS = ("too_long", "too_short")  # of a list; that a text would be right, too, is no help then
+
+
 async def in_one_line(request, error):
     """What pydantic finds wrong with a body."""
     if "json" not in request.headers.get("content-type", ""):
         return JSONResponse({"detail": "send JSON, with the header Content-Type: application/json"}, 422)
-    found, errors = {}, error.errors()
+    found, errors = {}, sorted(error.errors(), key=lambda each: each["type"] not in LENGTHS)
+    if any(each["type"] == "json_invalid" for each in errors):
+        return JSONResponse({"detail": "the body is not JSON"}, 400)
     for each in [each for each in errors if each["type"] not in ("missing", "extra_forbidden")] or errors:
         names = [
             str(part) for part in each["loc"][1:] if isinstance(part, int) or part.isidentifier() and part.islower()

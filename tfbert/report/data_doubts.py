@@ -49,10 +49,13 @@ def mislabelled(record):
     looked_at = f"{job.looked_at:,} {job.task.unit}"
     if not suspects:
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
+    rule = f"another label is likely, and at least {TIMES} times as likely as it"
+    if job.several:
+        rule = (f"that one of the labels is wrongly there, or missing, is at least {TIMES} times as likely as that it "
+                "is right; the probabilities are of that one")  # fmt: skip
     how = (
-        f"**{len(suspects):,} of {looked_at} may be mislabelled**: another label is likely, and at least {TIMES} times "
-        "as likely as it (after confident learning, Northcutt et al. 2021). So says, of texts to train on, logistic "
-        "regression on the encoder's vectors that learnt from others"
+        f"**{len(suspects):,} of {looked_at} may be mislabelled**: {rule} (after confident learning, Northcutt et al. "
+        "2021). So says, of texts to train on, logistic regression on the encoder's vectors that learnt from others"
         f"{', of all others this model' * (len(job.held_out) > 1)}. Read them: hard texts are among them."
     )
     if tested := sum(row["part"] == "test" for row in suspects):

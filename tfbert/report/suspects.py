@@ -15,16 +15,17 @@ def suspects(probabilities, labels):
     int (M,).
 
     probabilities: float (N, L), by models that did not learn from the text; labels: int (N,). A text is suspect where
-    another label has the probability LEAST, and is TIMES as likely; they are ranked by how far it is ahead of the label
-    given (section 3.2 there). Labels are rarely wrong, so that it takes more than a likelier one: where labels can
-    hardly be told, what section 3.1 counts would be half of the texts (benchmarks/mislabelled.py).
+    another label has the probability LEAST, and is TIMES as likely as the one given; they are ranked by how far it is
+    ahead (section 3.2 there). Labels are rarely wrong, so that it takes more than a likelier one: where labels can
+    hardly be told, what section 3.1 counts would be half of the texts (benchmarks/mislabelled.py). Where the label
+    given has the probability 0, the model learnt nothing of it, and the text is no suspect.
     """
     rows = np.arange(len(labels))
     own, others = probabilities[rows, labels], probabilities.copy()
     others[rows, labels] = -1
     best = others.argmax(axis=1)
     of_best = others[rows, best]
-    wrong = np.flatnonzero((of_best >= LEAST) & (of_best >= TIMES * own))
+    wrong = np.flatnonzero((own > 0) & (of_best >= LEAST) & (of_best >= TIMES * own))
     wrong = wrong[np.argsort((own - of_best)[wrong], kind="stable")]
     return wrong, best[wrong]
 
@@ -61,7 +62,11 @@ def suspects_of(job):
     counts = [len(each) for each in job.held_out]
     examples, splits = (job.train, job.validation, job.test), (job.splits.train, job.splits.validation, job.splits.test)
     labels = np.concatenate([part.labels[:count] for part, count in zip(examples, counts)])
-    parts, said = np.repeat(PARTS[: len(counts)], counts), np.concatenate(job.held_out)
+    parts, said = np.repeat(PARTS[: len(counts)], counts), job.held_out
+    if job.several:  # a label of which a model learnt nothing has the same probability in all texts
+        said = [np.where(np.ptp(each, axis=0) > 0, each, part.labels[:count])
+                for each, part, count in zip(said, examples, counts)]  # fmt: skip
+    said = np.concatenate(said)
     rows, others = (suspects_of_several if job.several else suspects)(said, labels)
     shown = [name for name in (PLACE, *COLUMNS) if name in job.splits.train.column_names]
     found = concatenate_datasets(

@@ -144,6 +144,8 @@ def fit(features, labels, count, seed, balanced=False, groups=None):
         fitted, held_out = regression(scaled, labels, seed, balanced, groups)
         strengths, there = [None if held_out is None else fitted.C], fitted.classes_
         weights, bias = fitted.coef_, fitted.intercept_
+        if held_out is not None:  # the last labels may have no text here
+            held_out = np.pad(held_out, ((0, 0), (0, count - held_out.shape[1])))
         if len(there) == 2:  # half of the difference for each
             weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
         kernel[there] = weights
