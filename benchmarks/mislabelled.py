@@ -72,7 +72,7 @@ def measured(folder, texts, share, seed):
         "set": folder.name,
         "labels": len(names),
         "texts": metrics["n_train"],
-        "accuracy": metrics["accuracy"],
+        "accuracy": round(metrics["accuracy"], 3),
         "flipped": there,
         "suspects": len(suspects),
         "recall": round(sum(found) / there, 3),
