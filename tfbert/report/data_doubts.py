@@ -49,7 +49,7 @@ def mislabelled(record):
     looked_at = f"{job.looked_at:,} {job.task.unit}"
     if not suspects:
         return [f"None of {looked_at} is suspected of a wrong label.", ""]
-    rule = f"another label is likely, and at least {TIMES} times as likely as it"
+    rule = f"another label is likely, and at least {TIMES} times as likely as the one given"
     if job.several:
         rule = (f"that one of the labels is wrongly there, or missing, is at least {TIMES} times as likely as that it "
                 "is right; the probabilities are of that one")  # fmt: skip
