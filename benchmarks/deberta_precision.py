@@ -10,14 +10,12 @@ results/deberta_precision.md.
 """
 
 import shutil
-import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
 from common import RESULTS, commit, trained
 from evaluation import keras_forward
-from long_texts import logits_of, some_reviews
+from long_texts import logits_of, parser_of, some_reviews
 
 from tfbert.common.files import write_json, write_text
 from tfbert.data.reading import read_published
@@ -41,22 +39,16 @@ OF_DEBERTA = {
 }
 LOST = ("embeddings.position", "embeddings.token_type", "pooler.")
 WAYS = {"Keras, float32": "float32", "Keras, bfloat16": "mixed_bfloat16", "Keras, float16": "mixed_float16"}
-
-
 LONGEST = 256  # tokens of a text
-MODELS = {  # name: encoder, or None for MiniLM, --precision, training sentences
-    "BERT": (None, "auto", 8000),
+MODELS = {  # name: encoder, --precision, training sentences
+    "BERT": ("bert", "auto", 8000),
     "DeBERTa": ("deberta", "auto", 8000),
     "DeBERTa, learnt in float16": ("deberta", "float16", 1600),
 }
 
 
 def main():
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("sst2", metavar="SST2")
-    parser.add_argument("--reviews", type=int, default=100)
-    parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, 100, "sst2", "SST2").parse_args()
     work = Path(arguments.work)
     work.mkdir(exist_ok=True)
     sentences = [row for _, row in read_published(Path(arguments.sst2, "dev.tsv"))]
@@ -64,7 +56,7 @@ def main():
         "sentences": ([row["sentence"] for row in sentences], np.array([int(row["label"]) for row in sentences])),
         "reviews": some_reviews(work, arguments.reviews),
     }
-    encoders = {None: find_encoder(default=OWN_ENCODER).folder, "deberta": deberta_of_minilm(work / "deberta")}
+    encoders = {"bert": find_encoder(default=OWN_ENCODER).folder, "deberta": deberta_of_minilm(work / "deberta")}
     rows = []
     for name, (encoder, precision, samples) in MODELS.items():
         folder = work / f"precision-{encoder}-{precision}"
@@ -76,7 +68,7 @@ def main():
     head = [
         "# DeBERTa in float16 and int8\n",
         f"`python benchmarks/deberta_precision.py SST2 --reviews {arguments.reviews}`, commit {commit()}. MiniLM, as "
-        f"BERT, and its weights in a DeBERTa of its size, two epochs of 8,000 sentences of SST-2 (1,600 in float16); "
+        "BERT, and its weights in a DeBERTa of its size, two epochs of 8,000 sentences of SST-2 (1,600 in float16); "
         f"{len(sentences)} development sentences, {arguments.reviews} reviews of IMDb, {LONGEST} tokens of "
         "each at most.\n",
         "| model | texts | computed in | right | labels that change | largest change of a logit |",

@@ -60,10 +60,13 @@ def main():
     write_text(RESULTS / "long_texts.md", "\n".join([*head, *rows, ""]))
 
 
-def parser_of(description, reviews):
-    """An ArgumentParser of what benchmarks with reviews of other films take. reviews: how many, by default."""
+def parser_of(description, reviews, name="model", shown="FOLDER"):
+    """An ArgumentParser of what benchmarks with reviews of other films take.
+
+    reviews: how many, by default; name: of the folder that comes first; shown: what the usage calls it.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="FOLDER")
+    parser.add_argument(name, metavar=shown)
     parser.add_argument("--reviews", type=int, default=reviews)
     parser.add_argument("--work", default=tempfile.gettempdir() + "/tfbert-recipes", help="as of recipes.py")
     return parser

@@ -22,10 +22,9 @@ class Predictor:
     """The classifier in a folder that train.py wrote.
 
     quantize: multiply in int8, faster and a little less exact; brief: for a text or two, it opens sooner but reads
-    slower. labels: its label names; encoder: its TextEncoder; pair:
-    whether it labels pairs of texts; thresholds: of its labels, where several may hold, float (L,); example: a text
-    such as those of its task; in_threads: whether several may call it at once. Raises UserError where the folder cannot
-    be used.
+    slower. labels: its label names; encoder: its TextEncoder; pair: whether it labels pairs of texts; thresholds: of
+    its labels, where several may hold, float (L,); example: a text such as those of its task; in_threads: whether
+    several may call it at once. Raises UserError where the folder cannot be used.
     """
 
     def __init__(self, folder, quantize=False, brief=False):

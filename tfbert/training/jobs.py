@@ -136,7 +136,7 @@ class Job:
 
     @cached_property
     def suspects(self):
-        """Texts that are probably mislabelled, once held_out is there, as suspects_of gives them."""
+        """Texts that may be mislabelled, once held_out is there, as suspects_of gives them."""
         return suspects_of(self)
 
     @property
