@@ -21,10 +21,10 @@ def python_of(name, folder):
     return python_in(Path(folder, name), "-r", HERE / "contestants" / f"requirements-{name}.txt")
 
 
-def commit():
-    """The commit that is checked out, for rows of results."""
+def commit(clone=HERE.parent):
+    """The commit that is checked out in a clone, for rows of results."""
     git = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(git, cwd=HERE.parent, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(git, cwd=clone, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def trained(output, *flags):

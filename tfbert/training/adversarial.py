@@ -2,6 +2,8 @@
 its word vectors moved a little to where the loss rises fastest, so that the answer does not hang on single words.
 """
 
+import functools
+
 import tensorflow as tf
 
 
@@ -12,13 +14,14 @@ def adversarial_step(model, batch, size):
     returned is that of the texts as they are.
     """
     inputs, labels = batch[:2]
+    learn = tf.function(functools.partial(learnt, model), autograph=False)  # traced once, used twice
     words = tf.gather(model.encoder.embeddings.word.value, inputs["input_ids"])
-    logits, loss, uphill, gradients = learnt(model, inputs, labels, tf.zeros_like(words))
+    logits, loss, uphill, gradients = learn(inputs, labels, tf.zeros_like(words))
     is_word = tf.cast(inputs["attention_mask"], words.dtype)[:, :, None]
     usual = tf.reduce_sum(norms(words, -1) * is_word, 1, True) / tf.reduce_sum(is_word, 1, True)
     length = norms(uphill, (1, 2))
     moved = uphill * tf.where(length > 0, size * usual / length, 0.0)
-    *_, more = learnt(model, inputs, labels, moved)
+    *_, more = learn(inputs, labels, moved)
     gradients = [mean(one, other) for one, other in zip(gradients, more)]
     model.optimizer.apply_gradients(zip(gradients, model.trainable_weights))
 
