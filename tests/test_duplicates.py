@@ -15,13 +15,13 @@ def test_what_stands_more_than_once_is_counted():
     assert (found.in_test, found.nearly_in_test) == (2, 1)
     assert found.contradictions == [("Good film!", {1: 2, 0: 1})]
     assert found.in_words("texts") == [
-        "2 different texts stand in train and in test, and 1 more with the same words",
+        "2 texts stand both in train and in test, and 1 more with the same words",
         "1 of the texts to train on repeats another's text, and 1 more its words",
         "1 text stands with different labels, in 3 rows",
     ]
     assert repeats(["a", "b"], [0, 1], ["c"]).in_words("texts") == []
     assert repeats(["a", "A"], [0, 0], ["a."]).in_words("texts") == [
-        "1 different text to test on has the words of one to train on",
+        "1 text to test on has the words of one to train on",
         "1 of the texts to train on repeats another's words",
     ]
 
@@ -84,7 +84,7 @@ def test_texts_that_choose_and_test_are_told(tmp_path):
     train, held = (write(tmp_path / f"{name}.csv", [["text", "label"], *part])
                    for name, part in (("train", rows[:90]), ("held", rows[90:])))  # fmt: skip
     notes = load(train_file=train, validation_file=held, test_file=held).notes
-    assert any(note.startswith("30 different texts stand in --validation_file and in test") for note in notes)
+    assert any(note.startswith("30 texts stand both in --validation_file and in test") for note in notes)
     assert not any("--validation_file" in note for note in load(train_file=train, test_file=held).notes)
 
 

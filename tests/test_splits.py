@@ -277,7 +277,7 @@ def test_texts_in_train_and_in_test_are_said(tmp_path):
         f"{name}_file": write(tmp_path / f"{name}.csv", topics(30, start))
         for name, start in (("train", 0), ("test", 9))
     }
-    assert load(**files, validation_samples=2).notes[0].endswith("texts stand in train and in test")
+    assert load(**files, validation_samples=2).notes[0].endswith("texts stand both in train and in test")
 
 
 @pytest.mark.parametrize(

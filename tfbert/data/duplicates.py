@@ -32,10 +32,10 @@ class Repeats:
         if self.in_test:
             more = f", and {self.nearly_in_test:,} more with the same words" * bool(self.nearly_in_test)
             stand = agreeing(self.in_test, "stands", "stand")
-            found.append(f"{counted(self.in_test, f'different {unit}')} {stand} in train and in test{more}")
+            found.append(f"{counted(self.in_test, unit)} {stand} both in train and in test{more}")
         elif self.nearly_in_test:
             have = agreeing(self.nearly_in_test, "has", "have")
-            found.append(f"{counted(self.nearly_in_test, f'different {unit}')} to test on {have} the words of one to "
+            found.append(f"{counted(self.nearly_in_test, unit)} to test on {have} the words of one to "
                          "train on")  # fmt: skip
         repeat = agreeing(self.exact or self.near, "repeats", "repeat")
         if self.exact:

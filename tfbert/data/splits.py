@@ -98,7 +98,7 @@ def load_splits(task, parts, settings):
     test_texts = list(keys_of(test))
     if parts.held_out and (both := len(set(keys_of(held_out)) & set(test_texts))):
         notes.append(
-            f"{both:,} different {task.unit} stand in --validation_file and in test: what is chosen by them is tested "
+            f"{both:,} {task.unit} stand both in --validation_file and in test: what is chosen by them is tested "
             "on them"
         )
     others = [(list(keys_of(part)), part["label"][:]) for part in (held_out, test)]

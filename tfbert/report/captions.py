@@ -25,8 +25,8 @@ def captions(record):
     if len(metrics["accuracy_by_length"]) > 1:
         found["lengths"] = (
             "Share right by length",
-            "A bar is what was measured, the line on it where the share may really lie (95%): only bars whose lines "
-            "stay apart differ for sure.",
+            "A bar is what was measured, the line on it where the share may really lie (95%). Bars whose lines stay "
+            "apart very likely differ; where lines overlap, the picture does not tell.",
         )
     if metrics["n_test"] >= FEWEST:
         found["calibration"] = (
