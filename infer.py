@@ -22,6 +22,7 @@ from tfbert.common.settings import option, parse
 from tfbert.common.systems import comes_within
 from tfbert.common.text import counted, is_utf8
 from tfbert.data.delimited import QUOTINGS
+from tfbert.data.opening import kind_of
 from tfbert.data.reading import read_lines, read_texts
 from tfbert.inference.big_jobs import labelling_job, place_of
 from tfbert.inference.chunks import Labeller, answers
@@ -136,6 +137,7 @@ def choose_input(texts, settings, predictor, notes):
     if "-" in (settings.file, *texts) or not (texts or settings.file) and something_is_piped(settings):
         if sys.stdin is None:
             raise UserError("standard input is closed")
+        must_be_table(settings, "standard input is one text a line: name a table in --file")
         return read_lines(sys.stdin.buffer, "standard input", parts, notes), True
     if settings.file:
         return rows_of_file(settings, predictor, notes), True
@@ -154,7 +156,19 @@ def choose_input(texts, settings, predictor, notes):
     return ((f"text {number}", group, {}) for number, group in enumerate(groups, 1)), len(groups) > 1
 
 
+def must_be_table(settings, otherwise):
+    """Refuses settings of tables where texts do not come in one."""
+    default = InferSettings()
+    for name in ("text_column", "text_pair_column", "quoting"):
+        if getattr(settings, name) != getattr(default, name):
+            raise UserError(f"--{name}: {otherwise}")
+
+
 def rows_of_file(settings, predictor, notes):
+    if kind_of(settings.file) == ".txt":
+        must_be_table(settings, f"{settings.file} is one text a line, without columns: leave it out")
+    if not predictor.pair and settings.text_pair_column != InferSettings().text_pair_column:
+        raise UserError(f"--text_pair_column: the model in {settings.model_dir} labels single texts")
     pair_column = settings.text_pair_column if predictor.pair else None
     return read_texts(settings.file, settings.text_column, pair_column, settings.quoting, notes)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tfbert.common.errors import UserError
 from tfbert.training.checks import check_kind, check_memory, check_settings, check_steps, notes_on_labels
+from tfbert.training.fitting import run_facts
 from tfbert.training.settings import PretrainSettings, TrainSettings
 
 SHAPE = SimpleNamespace(hidden_size=384, num_hidden_layers=6)
@@ -31,6 +32,34 @@ def test_what_is_for_one_label_a_text_is_refused_for_other_tasks():
             check_kind(TrainSettings(**flags), several=True, pairs=False)
     with pytest.raises(UserError, match="--example_file is for single texts"):
         check_kind(TrainSettings(example_file="some.csv"), several=False, pairs=True)
+
+
+@pytest.mark.parametrize(
+    "flags, wanted",
+    [
+        ({"metric_for_best_model": "f1_macro"}, "--metric_for_best_model: the last weights are kept"),
+        ({"validation_samples": 50, "validation_file": "some.csv"}, "--validation_samples is a part of train"),
+        ({"head_share": 0.5, "truncation": "tail"}, "--head_share is of --truncation head.tail"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(flags, wanted):
+    with pytest.raises(UserError, match=wanted):
+        check_settings(TrainSettings(**flags))
+    for name in flags:
+        check_settings(TrainSettings(**{name: flags[name]}, load_best_model_at_end=True))
+
+
+@pytest.mark.parametrize("flags, counts", [({}, False), ({"load_best_model_at_end": True}, True),
+                                           ({"early_stopping_patience": 2}, True)])  # fmt: skip
+def test_a_run_that_keeps_its_best_weights_goes_on_with_the_same_validations(flags, counts):
+    named = SimpleNamespace(name="some")
+    texts = SimpleNamespace(fingerprint=lambda: "1")
+    learnt = type("Texts", (), {"__len__": lambda self: 9, "fingerprint": lambda self: "1"})()
+    batches = SimpleNamespace(examples=learnt, batch_size=8)
+    first, second = (
+        run_facts(TrainSettings(eval_steps=steps, **flags), 42, named, named, batches, texts) for steps in (5, 10)
+    )
+    assert (first != second) == counts
 
 
 @pytest.mark.parametrize("name, value", [("label_smoothing", 0.1), ("eval_steps", 5), ("load_best_model_at_end", True)])

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from conftest import reviews
@@ -73,6 +75,15 @@ def test_groups_that_are_too_large_are_refused_and_lacking_ones_stand_alone(tmp_
         load(train_file=path, group_column="director")
 
 
+def test_a_group_is_the_same_with_blanks_around_it_and_as_a_number(tmp_path):
+    names = ["7", " 7", "7 ", 7.0]
+    rows = [{"text": f"text {n}", "label": TOPICS[n % 3], "film": names[n % 4] if n < 40 else n} for n in range(200)]
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    splits = load(train_file=str(path), group_column="film")
+    assert sum("7" in part["group"] for part in (splits.train, splits.validation, splits.test)) == 1
+
+
 def test_groups_on_both_sides_of_the_users_own_split_are_told(tmp_path):
     train, test = (grouped(tmp_path / f"{name}.csv", [3] * 20) for name in ("train", "test"))
     notes = load(train_file=train, test_file=test, group_column="film").notes
@@ -97,5 +108,18 @@ def test_a_test_of_texts_that_were_learnt_from_is_called_one(untrained, tmp_path
     )
     fit(untrained, tmp_path / "output", "--train_file", path, "--test_file", path, "--method", "features")
     report = (tmp_path / "output" / "training_report.md").read_text()
-    assert "80% of the test texts stand among those that it learnt from" in " ".join(capsys.readouterr().out.split())
-    assert "80% of the test texts stand among those" in report and "never read" not in report
+    assert "80% of the test texts have the words of one that it learnt from" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert "80% of the test texts have the words of one" in report and "never read" not in report
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_copies_in_other_letters_are_no_new_texts_either(untrained, tmp_path, capsys):
+    texts, labels = reviews(100, 3)
+    rows = [(f"{text} {number}", "ab"[label]) for number, (text, label) in enumerate(zip(texts, labels))]
+    train = write(tmp_path / "train.csv", [("text", "label"), *rows])
+    test = write(tmp_path / "test.csv", [("text", "label"), *((f"{text.upper()}!", label) for text, label in rows)])
+    fit(untrained, tmp_path / "output", "--train_file", train, "--test_file", test, "--method", "features")
+    assert "80% of the test texts have the words of one" in " ".join(capsys.readouterr().out.split())
+    assert "never read" not in (tmp_path / "output" / "training_report.md").read_text()

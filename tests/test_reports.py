@@ -162,11 +162,14 @@ def test_a_gain_over_a_baseline_that_failed_is_not_praised():
     ]
 
 
-@pytest.mark.parametrize("ours, theirs, luck", [(5, 0, True), (6, 0, False), (15, 10, True), (30, 10, False)])
+@pytest.mark.parametrize(
+    "ours, theirs, luck",
+    [(5, 0, True), (6, 0, False), (15, 10, True), (30, 10, False), (50_100, 50_000, True), (51_000, 50_000, False)],
+)
 def test_a_gain_that_chance_may_give_is_called_so(ours, theirs, luck):
     said = comparison(figures(0.9, 0.8, 0.5) | {"right_alone": ours, "baseline_right_alone": theirs}, "texts")
     assert said.endswith("chance alone may give that.") == luck
-    assert (f"with {ours + theirs} texts on which the two differ" in said) == luck
+    assert (f"with {ours + theirs:,} texts on which the two differ" in said) == luck
 
 
 def test_a_bad_result_comes_with_what_to_try():

@@ -355,7 +355,15 @@ def test_labels_of_any_signs_and_many_of_them_are_drawn(untrained, tmp_path):
 def test_a_metric_that_the_task_has_not_is_refused_before_training(untrained, tmp_path):
     path = write(tmp_path / "own.csv", ["text", "label"], list(zip(*reviews(60, 7))))
     with pytest.raises(UserError, match="--metric_for_best_model jaccard: where one label holds, one of loss, metric"):
-        fit(untrained, tmp_path / "model", "--train_file", path, "--metric_for_best_model", "jaccard")
+        fit(
+            untrained,
+            tmp_path / "model",
+            "--train_file",
+            path,
+            "--metric_for_best_model",
+            "jaccard",
+            "--load_best_model_at_end",
+        )
     with pytest.raises(UserError, match="--gradient_accumulation_steps 5000: the run has"):
         fit(untrained, tmp_path / "model", "--train_file", path, "--gradient_accumulation_steps", 5000)
 

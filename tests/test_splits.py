@@ -137,11 +137,28 @@ def test_texts_kept_for_testing_are_not_pretrained_on(tmp_path):
         assert set(found) == {*part["text"], *part["text_pair"]}
 
 
-def texts_of(**flags):
+def test_texts_whose_labels_are_not_found_are_not_pretrained_on_unsaid(tmp_path):
+    """Which texts are kept for testing depends on their labels."""
+    rows = [["text", "topic"], *([f"text {n}", f"topic {n % 20}"] for n in range(400))]
+    file = write(tmp_path / "own.csv", rows)
+    said, quiet = [], []
+    texts_of(said, train_file=file)
+    texts, held_out = texts_of(quiet, train_file=file, label_column="topic")
+    assert not quiet and said[0].startswith("no labels in label: if these texts have some, give --label_column")
+    splits = load(train_file=file, label_column="topic")
+    assert set(texts) == set(splits.train["text"]) and set(held_out) == set(splits.validation["text"])
+    texts_of(quiet, train_file=file, test_file=write(tmp_path / "test.csv", rows[:9]))
+    assert not quiet
+
+
+def texts_of(notes=None, **flags):
     """What masked language modelling learns from, and what is held out, two lists."""
     settings = PretrainSettings(**flags)
     task = chosen_task(settings)
-    return [part["text"][:] for part in load_texts(task, find_dataset(task, settings), settings, [])]
+    return [
+        part["text"][:]
+        for part in load_texts(task, find_dataset(task, settings), settings, [] if notes is None else notes)
+    ]
 
 
 def test_masked_language_modelling_reads_texts_without_labels_and_no_test_text(folders_of_reviews, tmp_path):
@@ -270,6 +287,16 @@ def test_another_encoding_is_named_with_its_line(tmp_path):
     (tmp_path / "own.csv").write_bytes("text,label\ngood,a\nlästig,b\n".encode("latin-1"))
     with pytest.raises(UserError, match="own.csv, line 3: not UTF-8 text"):
         load(train_file=str(tmp_path / "own.csv"))
+
+
+def test_how_many_texts_are_left_aside_is_counted(tmp_path):
+    file = write(tmp_path / "own.csv", topics(100))
+    assert load(train_file=file).undrawn == 0
+    some = load(train_file=file, max_train_samples=30)
+    assert some.undrawn == 100 - sum(map(len, (some.train, some.validation, some.test))) > 0
+    held = write(tmp_path / "held.csv", topics(20, 200))
+    assert load(train_file=file, test_file=held, validation_file=held, max_train_samples=30).undrawn == 70
+    assert load(train_file=file, max_train_samples=1000).undrawn == 0
 
 
 def test_texts_in_train_and_in_test_are_said(tmp_path):

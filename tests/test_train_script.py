@@ -583,6 +583,19 @@ def test_inference_imports_nothing_heavy(trained):
     assert "positive" in result.stdout
 
 
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["-", "--text_column", "review"], "--text_column: standard input is one text a line"),
+        (["--file", "some.txt", "--quoting", "none"], "--quoting: some.txt is one text a line"),
+        (["--file", "some.csv", "--text_pair_column", "answer"], "--text_pair_column: .* labels single texts"),
+    ],
+)
+def test_flags_of_tables_where_there_is_none_are_refused(model, words, message):
+    with pytest.raises(UserError, match=message):
+        infer.main([*words, *model])
+
+
 def test_standard_input_is_read(trained):
     command = [sys.executable, "infer.py", "--model_dir", trained]
     for extra in ([], ["-"], ["--file", "-"]):
@@ -646,6 +659,21 @@ def test_quantized_the_model_gives_the_same_labels(trained, dataset_folder, tmp_
     assert infer.main(["--quantize", "--model_dir", str(folder), "a wonderful film"]) is None
     assert "positive" in capsys.readouterr().out
     assert (folder / "onnx" / "model_quantized.onnx").stat().st_mtime_ns == written
+
+
+def test_another_model_with_an_older_date_is_quantized_anew(tmp_path, monkeypatch, capsys):
+    """As rsync and cp -a leave it."""
+    from tfbert.inference import quantizing, runtimes
+
+    made = []
+    monkeypatch.setattr(quantizing, "quantize", lambda source, target: (made.append(1), target.write_bytes(b"int8")))
+    path = tmp_path / "model.onnx"
+    for number, (graph, weights) in enumerate([(b"a", b"1"), (b"a", b"1"), (b"a", b"2"), (b"b", b"2")]):
+        path.write_bytes(graph)
+        path.with_name("model.onnx.data").write_bytes(weights)
+        os.utime(path, (number, number))
+        assert runtimes.quantized(path).read_bytes() == b"int8"
+    assert len(made) == 3
 
 
 def test_what_cannot_be_quantized_is_said(trained, tmp_path):

@@ -29,6 +29,7 @@ class Splits:
     label_names: list[str]
     notes: list[str]
     repeats: Repeats  # of the texts to train on and those to test on
+    undrawn: int = 0  # texts to train on that --max_train_samples leaves aside
 
     @property
     def problem_type(self):
@@ -86,7 +87,9 @@ def load_splits(task, parts, settings):
     if test is None:
         notes.append(f"{task.test_share:.0%} of the {len(train):,} {task.unit}, drawn by --seed, are kept for testing")
         test, train = without_test_split(train, task, settings)
+    there = len(train)
     train, held_out = hold_out(train, settings, parts.held_out, task.is_own)
+    undrawn = there - len(train) - (0 if parts.held_out else len(held_out))
     test = test.select(drawn_order(test, settings.seed)[: settings.max_eval_samples])
     check_labels(train, label_names, "the texts drawn by --seed to train on")
     check_labels(test, label_names, "the texts drawn by --seed to test on")
@@ -104,7 +107,7 @@ def load_splits(task, parts, settings):
     others = [(list(keys_of(part)), part["label"][:]) for part in (held_out, test)]
     found = repeats(list(keys_of(train)), train["label"][:], test_texts, others)
     notes += found.in_words(task.unit)
-    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found)
+    return Splits(train, held_out, test, label_names, list(dict.fromkeys(notes)), found, undrawn)
 
 
 def name_of_test(task, data, settings):
@@ -141,6 +144,11 @@ def load_texts(task, source, settings, notes):
     check_text(train, task.text_columns, source)
     test = parts.get(test_name)
     if not test_name:
+        if task.is_own and len(task.label_columns) == 1 and len(set(data["train"][LABEL_NUMBER])) == 1:
+            notes.append(
+                f"no labels in {task.label_columns[0]}: if these texts have some, give --label_column as to train.py; "
+                "which texts it tests on depends on their labels, and these must not be learnt here"
+            )
         test, train = without_test_split(train, task, settings)
     given = parts["validation"] if settings.validation_file else None
     train, held_out = hold_out(train, settings, given, task.is_own)

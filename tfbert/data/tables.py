@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.common.errors import UserError, causes
-from tfbert.data.cells import class_number, is_blank, numbers_of, settled, truth
+from tfbert.data.cells import class_number, is_blank, label_text, numbers_of, settled, truth
 from tfbert.data.columns import PLACE
 from tfbert.data.opening import decoded, kind_of, opened
 from tfbert.data.parquet_rows import with_names
@@ -227,7 +227,7 @@ def dataset_of(rows, task, path, notes, texts_only=False):
                       for name in task.label_columns])  # fmt: skip
         if task.group_column:
             value = value_in(row, task.group_column, place, "--group_column")
-            groups.append(place if is_blank(value) else str(value))  # without a value: a group of its own
+            groups.append(label_text(value, task.group_column, place) or place)  # without a value: a group of its own
         places.append(place)
     if not places:
         raise UserError(f"{path} has no rows")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.common.errors import UserError, one_line
+from tfbert.common.files import sum_of, write_text
 from tfbert.common.inputs import must_be_regular
 
 INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
@@ -68,14 +69,21 @@ def onnx_model(folder, quantize=False, num_labels=None, brief=False):
 
 
 def quantized(path):
-    """The path of the int8 model beside `path`, made where it is missing or older."""
-    target = path.with_name("model_quantized.onnx")
-    if not target.exists() or target.stat().st_mtime < path.stat().st_mtime:
+    """The path of the int8 model beside `path`, made where it is missing or of another model.
+
+    What it was made of stands beside it, as sha256sum writes it: times say nothing where a folder was copied.
+    """
+    target, mark = path.with_name("model_quantized.onnx"), path.with_name("model_quantized.sha256")
+    files = [path, *path.parent.glob(f"{path.name}.data")]
+    sums = "".join(f"{sum_of(file)}  {file.name}\n" for file in files)
+    if not (target.exists() and mark.exists() and mark.read_text() == sums):
         print(f"Writing {target}, once ...", file=sys.stderr, flush=True)
         try:
             from tfbert.inference.quantizing import quantize
 
+            mark.unlink(missing_ok=True)
             quantize(path, target)
+            write_text(mark, sums)
         except Exception as error:  # of the disk, of a broken model, of the library
             raise UserError(f"--quantize: cannot make {target}: {error}; is {path} whole? train.py makes it") from error
     return target

@@ -45,13 +45,13 @@ def baselines_on_test(job, logits):
 
 def facts(job, run):
     """What was done, a dict. run: the saved one, a training.runs.Run."""
-    settings = job.settings
+    settings, repeats = job.settings, job.splits.repeats
     return {
         "n_train": len(job.train),
         "n_unlabelled": len(job.taught) - len(job.train) if job.taught else 0,
         "n_validation": len(job.validation),
         "n_test": len(job.test),
-        "test_in_train": job.splits.repeats.in_test / len(set(job.test_texts)),
+        "test_in_train": (repeats.in_test + repeats.nearly_in_test) / len(set(job.test_texts)),
         "learnt": sketch_of(job.splits.train["text"]),
         "padding_share": job.batches(settings.seed).padding_share() if settings.method == "finetune" else None,
         "seed": run.seed,

@@ -139,7 +139,7 @@ def what_to_try(record):
         first = " (with so few to test on, nothing else can be told apart)" * is_vague(metrics)
         tips.append(f"more labelled texts{first}{most_confused(record)}; or `--teacher` with texts that nobody has "
                     "labelled")  # fmt: skip
-    if settings.max_train_samples == metrics["n_train"]:
+    if job.splits.undrawn:
         tips.append(f"more than the {metrics['n_train']:,} {job.task.unit} that were drawn: a higher "
                     "`--max_train_samples`, and `--num_train_epochs 2`; three times as many, twice, gave 2.7 points on "
                     "IMDb")  # fmt: skip

@@ -84,7 +84,7 @@ def figure(name, logits, labels):
     if name in ("roc_auc", "roc_auc_micro"):
         truth = labels if several else labels[:, None] == np.arange(logits.shape[1])
         if name == "roc_auc_micro":
-            return float(metrics.roc_auc_score(truth.ravel(), probabilities.ravel()))
+            truth, probabilities = truth.reshape(-1, 1), probabilities.reshape(-1, 1)
         areas = [metrics.roc_auc_score(true, scores) for true, scores in zip(truth.T, probabilities.T)
                  if 0 < true.sum() < len(true)]  # fmt: skip
         return float(np.mean(areas or 0.5))

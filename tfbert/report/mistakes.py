@@ -58,8 +58,10 @@ def surest_right(logits, test, label_names, thresholds=0.5, count=3):
         confidence, right = confidences(softmax(logits), labels)
         said, about = names[labels], labels
     rows = [row for row in np.argsort(-confidence, kind="stable") if right[row]]
-    firsts = [next(row for row in rows if said[row] == label) for label in dict.fromkeys(said[row] for row in rows)]
-    rows = list(dict.fromkeys([*firsts, *rows]))[:count]
+    firsts = {}
+    for row in rows:
+        firsts.setdefault(said[row], row)
+    rows = list(dict.fromkeys([*firsts.values(), *rows]))[:count]
     return [{"row": int(row), "label": str(said[row]), "predicted": str(said[row]), "about": str(names[about[row]]),
              "confidence": float(confidence[row])} for row in rows]  # fmt: skip
 

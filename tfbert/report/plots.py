@@ -147,7 +147,8 @@ def by_label(folder, name, title, metrics, label_names):
     if len(rows) > BARS:
         rows, title = rows[:BARS], f"{title}: the lowest {BARS} of {len(rows)}"
     with Picture(folder, name, (7, 1.5 + 0.35 * len(rows))) as axes:
-        axes.barh([f"{name} ({row['support']:,})" for name, row in rows], [row["f1"] for _, row in rows])
+        names = [f"{name} ({row['support']:,})" for name, row in rows]
+        axes.barh(range(len(rows)), [row["f1"] for _, row in rows], tick_label=names)  # short names may be the same
         for place, (_, row) in enumerate(rows):
             axes.annotate(f"{row['f1']:.2f}", (row["f1"], place), (3, 0), textcoords="offset points", va="center")
         axes.axvline(metrics["f1_micro"], color="grey", linestyle="--", label=f"micro: {metrics['f1_micro']:.3f}")

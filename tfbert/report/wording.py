@@ -1,7 +1,5 @@
 """Figures of metrics.json in words, for the terminal and the report."""
 
-import math
-
 from tfbert.common.text import counted
 from tfbert.report.metrics import METRICS, mean_and_deviation
 
@@ -59,12 +57,13 @@ def by_chance(metrics, unit):
     """In words, that the difference to TF-IDF may be luck, where it may: by McNemar's exact test (1947) of the texts
     that one of the two alone has right.
     """
+    from scipy.special import bdtr  # the binomial distribution's share up to a number
+
     ours, theirs = metrics.get("right_alone"), metrics.get("baseline_right_alone")
     if ours is None or metrics["metric"] != "accuracy" or baseline_failed(metrics):
         return ""
     differ = ours + theirs
-    rarer = sum(math.comb(differ, count) for count in range(min(ours, theirs) + 1)) / 2**differ
-    if 2 * rarer <= LUCK:
+    if 2 * bdtr(min(ours, theirs), differ, 0.5) <= LUCK:
         return ""
     return f"; with {counted(differ, unit)} on which the two differ, chance alone may give that"
 
@@ -85,7 +84,7 @@ def doubts(metrics):
     """What speaks against the figures, a list of sentences."""
     metric, found = metrics["metric"], []
     if is_known(metrics):
-        found.append(f"{metrics['test_in_train']:.0%} of the test texts stand among those that it learnt from: the "
+        found.append(f"{metrics['test_in_train']:.0%} of the test texts have the words of one that it learnt from: the "
                      "figures say little of new ones")  # fmt: skip
     if metrics[metric] <= metrics[f"majority_{metric}"]:
         found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try more texts, "
