@@ -14,7 +14,9 @@ def adversarial_step(model, batch, size):
     returned is that of the texts as they are.
     """
     inputs, labels = batch[:2]
-    learn = tf.function(functools.partial(learnt, model), autograph=False)  # traced once, used twice
+    learn = functools.partial(learnt, model)
+    if not model.jit_compile:  # XLA takes ten times as long to compile it
+        learn = tf.function(learn, autograph=False)  # traced once, used twice
     words = tf.gather(model.encoder.embeddings.word.value, inputs["input_ids"])
     logits, loss, uphill, gradients = learn(inputs, labels, tf.zeros_like(words))
     is_word = tf.cast(inputs["attention_mask"], words.dtype)[:, :, None]
