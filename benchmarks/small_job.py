@@ -22,7 +22,8 @@ from own_data import flags_of, texts_and_labels
 from tfbert.common.files import write_text
 from tfbert.training.device import available_cores
 
-WHOLE, STEP, REST = "whole process", "of it the first step", "the rest"
+LEARNING, STEP = "training and validation", "of it the first step"
+REST, WHOLE = "the rest", "whole process"
 
 
 def main():
@@ -56,12 +57,8 @@ def measured(clone, files, work):
     whole = time.perf_counter() - began
     metrics = json.loads((output / "metrics.json").read_text())
     parts = metrics["durations"]
-    learning = "training and validation"
-    parts = {**parts, REST: whole - sum(parts.values()), WHOLE: whole}
-    return {name: seconds for name, seconds in parts.items() if name != learning} | {
-        learning: parts[learning],
-        STEP: metrics["first_step_seconds"],
-    }
+    learning = {LEARNING: parts.pop(LEARNING), STEP: metrics["first_step_seconds"]}
+    return {**parts, REST: whole - sum(parts.values()) - learning[LEARNING], **learning, WHOLE: whole}
 
 
 def table(runs, commits, arguments):
