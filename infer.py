@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tfbert.common.console import note, say
 from tfbert.common.errors import UserError, run
 from tfbert.common.files import write_text
-from tfbert.common.settings import option, parse
+from tfbert.common.settings import changed, option, parse
 from tfbert.common.systems import comes_within
 from tfbert.common.text import counted, is_utf8
 from tfbert.data.delimited import QUOTINGS
@@ -140,6 +140,10 @@ def choose_input(texts, settings, predictor, notes):
         must_be_table(settings, "standard input is one text a line: name a table in --file")
         return read_lines(sys.stdin.buffer, "standard input", parts, notes), True
     if settings.file:
+        if kind_of(settings.file) == ".txt":
+            must_be_table(settings, f"{settings.file} is one text a line, without columns: leave it out")
+        if not pair and changed(settings, ["text_pair_column"]):
+            raise UserError(f"--text_pair_column: the model in {settings.model_dir} labels single texts")
         return rows_of_file(settings, predictor, notes), True
     for number, text in enumerate(texts, 1):
         if not is_utf8(text):
@@ -158,17 +162,11 @@ def choose_input(texts, settings, predictor, notes):
 
 def must_be_table(settings, otherwise):
     """Refuses settings of tables where texts do not come in one."""
-    default = InferSettings()
-    for name in ("text_column", "text_pair_column", "quoting"):
-        if getattr(settings, name) != getattr(default, name):
-            raise UserError(f"--{name}: {otherwise}")
+    for name in changed(settings, ("text_column", "text_pair_column", "quoting")):
+        raise UserError(f"--{name}: {otherwise}")
 
 
 def rows_of_file(settings, predictor, notes):
-    if kind_of(settings.file) == ".txt":
-        must_be_table(settings, f"{settings.file} is one text a line, without columns: leave it out")
-    if not predictor.pair and settings.text_pair_column != InferSettings().text_pair_column:
-        raise UserError(f"--text_pair_column: the model in {settings.model_dir} labels single texts")
     pair_column = settings.text_pair_column if predictor.pair else None
     return read_texts(settings.file, settings.text_column, pair_column, settings.quoting, notes)
 

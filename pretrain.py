@@ -12,7 +12,7 @@ import sys
 from tfbert.common.console import say
 from tfbert.common.errors import run as run_command
 from tfbert.common.files import replaced_folder, write_csv, write_json
-from tfbert.common.settings import parse
+from tfbert.common.settings import changed, parse
 from tfbert.common.systems import quoted
 from tfbert.common.timing import clock
 from tfbert.model import configs
@@ -65,8 +65,7 @@ def next_command(settings):
     data = ("task_name", "dataset_name", "data_dir", "train_file", "validation_file", "test_file", "text_column",
             "text_pair_column", "label_column", "label_separator", "label_names", "group_column", "quoting",
             "seed")  # fmt: skip
-    default = PretrainSettings()
-    given = {name: getattr(settings, name) for name in data if getattr(settings, name) != getattr(default, name)}
+    given = changed(settings, data)
     if "text_column" in given:
         given.setdefault("label_column", "LABEL")
     words = [f"--{name} {quoted(str(value))}" for name, value in given.items()]

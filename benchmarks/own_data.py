@@ -134,9 +134,9 @@ def flags_of(train, test):
     return ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
 
 
-def quietly(command):
-    """Runs a program and returns what it printed, which is shown where it fails."""
-    done = subprocess.run([*map(str, command)], cwd=HERE.parent, capture_output=True, text=True)
+def quietly(command, clone=HERE.parent):
+    """Runs a program in a clone and returns what it printed, which is shown where it fails."""
+    done = subprocess.run([*map(str, command)], cwd=clone, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stdout[-2000:] + done.stderr[-3000:])
     return done.stdout

@@ -9,7 +9,6 @@ processes of their own. Writes results/small_job.md.
 import argparse
 import csv
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from common import HERE, RESULTS, commit
-from own_data import flags_of, texts_and_labels
+from own_data import flags_of, quietly, texts_and_labels
 
 from tfbert.common.files import write_text
 from tfbert.training.device import available_cores
@@ -53,7 +52,7 @@ def measured(clone, files, work):
     output = Path(work, "output")
     command = [sys.executable, "train.py", *flags_of(*files), "--output_dir", output, "--overwrite_output_dir"]
     began = time.perf_counter()
-    subprocess.run([*map(str, command)], cwd=clone, capture_output=True, check=True)
+    quietly(command, clone)
     whole = time.perf_counter() - began
     metrics = json.loads((output / "metrics.json").read_text())
     parts = metrics["durations"]

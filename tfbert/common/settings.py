@@ -190,6 +190,12 @@ def checked(settings_class, values):
     return {name: checked_value(fields[name], value) for name, value in values.items()}
 
 
+def changed(settings, names):
+    """Of these settings, those that are not as by default, a dict."""
+    default = type(settings)()
+    return {name: value for name in names if (value := getattr(settings, name)) != getattr(default, name)}
+
+
 def as_flag(value, wanted, rule):
     """What stands for a value of YAML or JSON on a command line."""
     if value is True and rule["const"]:

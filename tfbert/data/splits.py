@@ -144,7 +144,7 @@ def load_texts(task, source, settings, notes):
     check_text(train, task.text_columns, source)
     test = parts.get(test_name)
     if not test_name:
-        if task.is_own and len(task.label_columns) == 1 and len(set(data["train"][LABEL_NUMBER])) == 1:
+        if task.is_own and len(task.label_columns) == 1 and LABEL_NUMBER not in data["train"].column_names:
             notes.append(
                 f"no labels in {task.label_columns[0]}: if these texts have some, give --label_column as to train.py; "
                 "which texts it tests on depends on their labels, and these must not be learnt here"

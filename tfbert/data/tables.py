@@ -240,9 +240,9 @@ def dataset_of(rows, task, path, notes, texts_only=False):
     places = [places[row] for row in kept]
     columns = dict(zip(task.text_columns, zip(*(texts[row] for row in kept))))
     columns = {name: (list(column), Value("string")) for name, column in columns.items()}
-    if texts_only:
+    if texts_only and task.label_columns:
         columns[LABEL_NUMBER] = numbers_of_labels([cells[row] for row in kept], places, task), Value("int64")
-    else:
+    elif not texts_only:
         table = zip(*(cells[row] for row in kept))
         columns |= {name: labels_of(column, places, name, task, notes)
                     for name, column in zip(task.label_columns, table)}  # fmt: skip
@@ -257,7 +257,7 @@ def numbers_of_labels(cells, places, task):
     """A number for each row, the same for the same label, where each has one, else zeros: for what parts the texts."""
     try:
         found, _ = labels_of([cell for (cell,) in cells], places, task.label_columns[0], task, [])
-    except (UserError, ValueError):  # ValueError: none, or several columns
+    except (UserError, ValueError):  # ValueError: several columns
         return [0] * len(cells)
     one_each = not isinstance(found[0], (list, tuple))
     return np.unique(list(map(str, found)), return_inverse=True)[1].tolist() if one_each else [0] * len(cells)

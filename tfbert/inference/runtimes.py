@@ -74,8 +74,7 @@ def quantized(path):
     What it was made of stands beside it, as sha256sum writes it: times say nothing where a folder was copied.
     """
     target, mark = path.with_name("model_quantized.onnx"), path.with_name("model_quantized.sha256")
-    files = [path, *path.parent.glob(f"{path.name}.data")]
-    sums = "".join(f"{sum_of(file)}  {file.name}\n" for file in files)
+    sums = "".join(f"{sum_of(file)}  {file.name}\n" for file in sorted(path.parent.glob(f"{path.name}*")))
     if not (target.exists() and mark.exists() and mark.read_text() == sums):
         print(f"Writing {target}, once ...", file=sys.stderr, flush=True)
         try:

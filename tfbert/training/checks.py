@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tfbert.common.errors import UserError
 from tfbert.common.files import same_file
+from tfbert.common.settings import changed
 from tfbert.model.folders import OUTPUT_FILES
 from tfbert.report.confusions import MANY
 from tfbert.report.metrics import OF_ONE_LABEL, OF_SEVERAL_LABELS
 from tfbert.training.outputs import check_output_dir, is_default, results_paths
-from tfbert.training.settings import TrainSettings
 from tfbert.training.sizes import FOR_FINE_TUNING
 
 MOST_STEPS = 10**9  # years on any machine
@@ -34,7 +34,6 @@ def check_settings(settings):
         )
     if settings.minutes and settings.teacher:
         raise UserError("--minutes does not know what asking a --teacher takes: give --num_train_epochs instead")
-    default = TrainSettings()
     if settings.average_seeds and settings.seeds == 1:
         raise UserError("--average_seeds averages several runs: add --seeds 3")
     if (settings.unsupervised or settings.unlabelled_file) and not settings.teacher:
@@ -60,17 +59,15 @@ def check_settings(settings):
             raise UserError("--method features takes the encoder's own vectors: --pooling first or --pooling mean")
         if settings.resume_from_checkpoint:
             raise UserError("--method features has no checkpoints to resume from")
-        for name in (*FOR_FINE_TUNING, *OF_LEARNING):
-            if getattr(settings, name) != getattr(default, name):
-                raise UserError(f"--method features leaves the encoder as it is: leave --{name} out")
-    keeps_best = settings.load_best_model_at_end or settings.early_stopping_patience
-    if settings.metric_for_best_model != default.metric_for_best_model and not keeps_best:
+        for name in changed(settings, (*FOR_FINE_TUNING, *OF_LEARNING)):
+            raise UserError(f"--method features leaves the encoder as it is: leave --{name} out")
+    if changed(settings, ["metric_for_best_model"]) and not settings.keeps_best:
         raise UserError("--metric_for_best_model: the last weights are kept; add --load_best_model_at_end")
     if settings.validation_samples and settings.validation_file:
         raise UserError(
             "--validation_samples is a part of train, and --validation_file stands for it: give one of them"
         )
-    if settings.head_share != default.head_share and settings.truncation != "head+tail":
+    if changed(settings, ["head_share"]) and settings.truncation != "head+tail":
         raise UserError(
             f"--head_share is of --truncation head+tail: leave it or --truncation {settings.truncation} out"
         )

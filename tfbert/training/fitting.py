@@ -15,8 +15,7 @@ from tfbert.training.team import ONE_DEVICE, is_loss_of_worker
 
 def run_facts(settings, seed, encoder, data, batches, validation):
     """What a run and its continuation must share for the continuation to end where the run would have, a dict."""
-    keeps_best = settings.load_best_model_at_end or settings.early_stopping_patience
-    lasting = (*settings.LASTING, *(["eval_steps"] if keeps_best else []))  # the best of which validations
+    lasting = (*settings.LASTING, *(["eval_steps"] if settings.keeps_best else []))  # the best of which validations
     return {name: getattr(settings, name) for name in lasting} | {
         "seed": seed,
         "model": encoder.name,

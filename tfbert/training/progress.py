@@ -52,7 +52,6 @@ class Progress(keras.callbacks.Callback):
         self.first_step_seconds = None  # with compilation
         self.stop_asked = False  # by a signal, or because validation no longer improves
         self.interrupted = self.ended_early = False
-        self.keeps_best = settings.load_best_model_at_end or bool(settings.early_stopping_patience)
         self.best = None  # step, score and weights of the best validation
         self.window = Window()
 
@@ -138,7 +137,7 @@ class Progress(keras.callbacks.Callback):
         more = "".join(f"  {name} {value:.3f}" for name, value in scores.items() if name not in ("loss", "accuracy"))
         print(f"      validation  loss {scores['loss']:.4f}  acc {scores['accuracy']:.3f}{more}  ({origin})",
               flush=True)  # fmt: skip
-        if self.keeps_best:
+        if self.settings.keeps_best:
             name = self.settings.metric_for_best_model
             if name == "metric":
                 name = list(scores)[-1]

@@ -123,6 +123,11 @@ class RunSettings:
     output_dir: str = written("output", "model, tokenizer, metrics and checkpoints")
     overwrite_output_dir: bool = written(False, "replace the model that stands in output_dir")
 
+    @property
+    def keeps_best(self):
+        """Whether a run ends with the weights of its best validation."""
+        return self.load_best_model_at_end or bool(self.early_stopping_patience)
+
 
 @dataclass
 class TrainSettings(RunSettings):
