@@ -2,9 +2,10 @@
 
 usage: python benchmarks/own_data.py --sets FOLDER [--only NAME ...] [--contestants ours tfidf ...] [--seeds 42 43]
 
-FOLDER holds NAME/train.csv and NAME/test.csv with the columns text and label. "ours" is train.py with these files and
-no other flag than the seed; contestants/own_sets.py describes the others. Each is a process of its own, one after the
-other. Every figure is reckoned from the probabilities that a contestant states for the test texts, ours by infer.py.
+FOLDER holds NAME/train.csv and NAME/test.csv with the columns text and label, or where several labels may hold text
+and for each label a column of zeros and ones. "ours" is train.py with these files and no other flag than the seed;
+contestants/own_sets.py describes the others. Each is a process of its own, one after the other. Every figure is
+reckoned from what a contestant states of the test texts, ours by infer.py.
 Appends a line a run to results/own_data.jsonl, skips what stands there already (ours: of the same commit), and writes
 results/own_data.md.
 """
@@ -85,13 +86,26 @@ def key(row):
 
 
 def has_few(folder):
+    if len(label_columns(folder / "train.csv")) > 1:
+        return False
     counts = sorted(Counter(label for _, label in texts_and_labels(folder / "train.csv")).values())
     return counts[len(counts) // 2] <= FEW
 
 
-def texts_and_labels(path):
+def label_columns(path):
+    """The names of the columns of labels: one, or where several labels may hold one for each."""
     with open(path, newline="", encoding="utf-8") as file:
-        return [(row["text"], row["label"]) for row in csv.DictReader(file)]
+        return [name for name in next(csv.reader(file)) if name != "text"]
+
+
+def texts_and_labels(path):
+    """Of each row the text and its label, a str; where several labels may hold a tuple of those that do."""
+    columns = label_columns(path)
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if len(columns) == 1:
+        return [(row["text"], row[columns[0]]) for row in rows]
+    return [(row["text"], tuple(name for name in columns if row[name] == "1")) for row in rows]
 
 
 def measured(contestant, folder, seed, environments):
@@ -106,7 +120,11 @@ def measured(contestant, folder, seed, environments):
         quietly([python, script, contestant, encoder, train, test, seed, f"{work}/answer.npz"])
         seconds = time.perf_counter() - began
         answer = np.load(f"{work}/answer.npz")
-        return scores(answer["names"].tolist(), answer["probabilities"], train, test, seconds)
+        names, probabilities = answer["names"].tolist(), answer["probabilities"]
+    chosen = probabilities > 0.5
+    if len(label_columns(test)) == 1:
+        chosen = probabilities == probabilities.max(axis=1, keepdims=True)
+    return scores(names, probabilities, chosen, train, test, seconds)
 
 
 def measured_ours(train, test, seed, flags):
@@ -131,7 +149,8 @@ def measured_ours(train, test, seed, flags):
 
 def flags_of(train, test):
     """What train.py is told of a set, whichever way it learns."""
-    return ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", "label"]
+    labels = ",".join(label_columns(train))
+    return ["--train_file", train, "--test_file", test, "--text_column", "text", "--label_column", labels]
 
 
 def quietly(command, clone=HERE.parent):
@@ -143,31 +162,39 @@ def quietly(command, clone=HERE.parent):
 
 
 def stated(model, test, place):
-    """The names of the labels, and what infer.py says of the test texts, float (N, L)."""
+    """The names of the labels, and what infer.py says of the test texts: float (N, L), and bool (N, L)."""
     with open(place, "w") as answers:
         command = [sys.executable, "infer.py", "--model_dir", model, "--file", test, "--json"]
         subprocess.run(command, cwd=HERE.parent, stdout=answers, stderr=subprocess.DEVNULL, check=True)
-    answers = [json.loads(line)["probabilities"] for line in Path(place).read_text().splitlines()]
-    names = list(next(filter(None, answers)))
-    even = dict.fromkeys(names, 1 / len(names))  # of a text without words
-    return names, np.array([[(each or even)[name] for name in names] for each in answers])
+    answers = [json.loads(line) for line in Path(place).read_text().splitlines()]
+    names = list(next(each["probabilities"] for each in answers if each["probabilities"]))
+    even = dict.fromkeys(names, 1 / len(names))  # of a text without words, which gets no label
+    probabilities = np.array([[(each["probabilities"] or even)[name] for name in names] for each in answers])
+    several = len(label_columns(test)) > 1
+    chosen = [(each["label"] or "").split(", ") if several else [each["label"]] for each in answers]
+    return names, probabilities, np.array([[name in those for name in names] for those in chosen])
 
 
-def scores(names, probabilities, train, test, seconds):
-    """FIGURES of the test texts. A label that train has not costs as if it had a probability of 1e-7."""
-    from sklearn.metrics import f1_score
+def scores(names, probabilities, chosen, train, test, seconds):
+    """FIGURES of the test texts. names: str (L,); probabilities, chosen: what is said of them, float and bool (N, L).
 
-    known = {name: number for number, name in enumerate(names)}
-    truth = np.array([known.get(label, -1) for _, label in texts_and_labels(test)])
-    said = probabilities.argmax(axis=1)
-    of_truth = np.where(truth >= 0, probabilities[np.arange(len(truth)), truth], 0)
+    Where several labels may hold the accuracy is the Jaccard index of a text's labels, as SemEval-2018 calls it
+    (Mohammad et al. 2018, task E-c), and log loss and calibration error are those of each label by itself.
+    """
+    from sklearn.metrics import f1_score, jaccard_score
+
+    labels = [label for _, label in texts_and_labels(test)]
+    several = isinstance(labels[0], tuple)
+    truth = np.array([[name in label if several else name == label for name in names] for label in labels])
+    of_truth = np.where(truth, probabilities, 1 - probabilities) if several else probabilities[truth]
+    occurring = np.flatnonzero(truth.any(axis=0))
     return {
         "train": len(texts_and_labels(train)),
         "labels": len(names),
-        "accuracy": float((said == truth).mean()),
-        "f1_macro": float(f1_score(truth, said, average="macro", labels=np.unique(truth), zero_division=0)),
+        "accuracy": float(jaccard_score(truth, chosen, average="samples", zero_division=1)),
+        "f1_macro": float(f1_score(truth, chosen, average="macro", labels=occurring, zero_division=0)),
         "log_loss": float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()),
-        "ece": expected_calibration_error(*confidences(probabilities, truth)),
+        "ece": expected_calibration_error(*confidences(probabilities, truth if several else truth.argmax(axis=1))),
         "seconds": round(seconds, 1),
     }
 
