@@ -62,14 +62,20 @@ def sized(trained_for, texts, **flags):
 
 def test_own_data_are_pooled_as_the_encoder_was_trained_and_passed_over_by_their_count():
     texts = (200, 1000, 3200, 20_000, 27_000, 100_000)
-    epochs = [sized("mean", count, train_file="own.csv").num_train_epochs for count in texts]
-    assert epochs == [10, 10, 4, 4, 3, 2]
-    assert sized(None, 200, train_file="own.csv").num_train_epochs == 20  # its head starts at random
-    own = sized("mean", 200, train_file="own.csv")
-    assert (own.pooling, own.per_device_train_batch_size) == ("mean", 32)
-    assert sized(None, 200, train_file="own.csv").pooling == "pooler"
+    own = [sized("mean", count, train_file="own.csv") for count in texts]
+    assert [settings.num_train_epochs for settings in own] == [5, 5, 4, 4, 3, 2]
+    assert [settings.per_device_train_batch_size for settings in own] == [16, 16, 32, 32, 32, 32]
+    assert own[0].pooling == "mean"
+    random = sized(None, 200, train_file="own.csv")
+    assert (random.pooling, random.num_train_epochs, random.per_device_train_batch_size) == ("pooler", 20, 32)
     asked = sized("mean", 200, train_file="own.csv", num_train_epochs=2.0, pooling="pooler")
     assert (asked.pooling, asked.num_train_epochs) == ("pooler", 2.0)
+
+
+def test_the_fewer_own_texts_are_in_a_batch_the_fewer_passes_they_need():
+    for batch, epochs in ((8, 4), (16, 5), (32, 10), (64, 20)):
+        settings = sized("mean", 200, train_file="own.csv", per_device_train_batch_size=batch)
+        assert (settings.per_device_train_batch_size, settings.num_train_epochs) == (batch, epochs)
 
 
 def test_the_tasks_that_come_with_the_project_keep_their_recipes():

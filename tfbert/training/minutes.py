@@ -50,6 +50,8 @@ def fit_into_minutes(job, by_default):
             of_all = size_of_held_out(settings, len(job.train) + len(job.validation))
             flags["validation_samples"] = settings.validation_samples = of_all
         flags["max_train_samples"] = settings.max_train_samples = texts
+        if texts < len(job.train) and "per_device_train_batch_size" in by_default:
+            flags["per_device_train_batch_size"] = settings.per_device_train_batch_size  # of fewer, it might be less
     if settings.hidden_dropout is None and is_read_once(settings, job.task, job.device):
         flags["hidden_dropout"] = settings.hidden_dropout = 0.0
     if settings.head == "regression" and settings.adversarial is None:

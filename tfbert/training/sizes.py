@@ -5,7 +5,8 @@ from tfbert.common.errors import UserError
 FOR_FINE_TUNING = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "hidden_dropout", "head",
                    "adversarial")  # fmt: skip
 UPDATES = 400  # of own data, about; between so many epochs:
-FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # half as many where the head comes from regression
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # of batches of 32; half as many where the head comes from regression
+FEW = 1280  # texts, for which UPDATES are reached with half the epochs in batches of 16, from such a head
 LONG = 15 * 60  # seconds, from which on --minutes is offered
 MOST_UPDATES = 2500  # of large sets, in 2 epochs at least
 MOVED = 0.2  # in adversarial training, from a head that comes from regression,
@@ -42,7 +43,8 @@ def choose_size(settings, task, device, config, pooling):
         "pooling": "first" if settings.method == "features" else "pooler",
     }
     if task.is_own:
-        chosen |= {"per_device_train_batch_size": 32, "pooling": pooling or chosen["pooling"]}
+        del chosen["per_device_train_batch_size"]
+        chosen["pooling"] = pooling or chosen["pooling"]
     knows_texts = task.is_own and pooling and settings.pooling in (None, pooling) and device.team.size == 1
     chosen["head"] = "regression" if knows_texts else "random"
     if settings.from_scratch:
@@ -67,8 +69,8 @@ def is_read_once(settings, task, device, by_default=None):
 
 
 def choose_for_texts(settings, texts):
-    """Fills in how often so many texts are passed over, and whether moved too, where that is open still; returns what
-    it gave.
+    """Fills in how often so many texts are passed over, by how many at once, and whether moved too, where that is open
+    still; returns what it gave.
 
     Few texts need many passes: three would be too few updates to learn from (Mosbach et al. 2021, arXiv:2006.04884).
     """
@@ -76,12 +78,14 @@ def choose_for_texts(settings, texts):
 
     if settings.method == "features":
         return {}
-    chosen = {}
-    if settings.head == "regression" and texts <= MANY and keras.backend.backend() == "tensorflow":
+    fitted = settings.head == "regression"
+    chosen = {"per_device_train_batch_size": 16 if fitted and texts <= FEW else 32}
+    if fitted and texts <= MANY and keras.backend.backend() == "tensorflow":
         chosen["adversarial"] = MOVED
-    steps = max(1, texts / settings.per_device_train_batch_size)  # of an epoch
+    batch = settings.per_device_train_batch_size or chosen["per_device_train_batch_size"]
+    steps = max(1, texts / batch)  # of an epoch
     fewest = min(FEWEST_EPOCHS, max(2, round(MOST_UPDATES / steps)))
-    most = MOST_EPOCHS // 2 if settings.head == "regression" else MOST_EPOCHS
+    most = max(fewest, (MOST_EPOCHS // 2 if fitted else MOST_EPOCHS) * batch // 32)
     chosen["num_train_epochs"] = float(min(max(round(UPDATES / steps), fewest), most))
     return filled(settings, chosen)
 
