@@ -200,20 +200,21 @@ def scores(names, probabilities, chosen, train, test, seconds):
 
 
 def table():
-    """Of every figure a table: sets in rows, contestants in columns, the mean over seeds; ours of the newest commit."""
-    found, newest = {}, {}
+    """Of every figure a table: sets in rows, contestants in columns, the mean over seeds; ours of the newest commit at
+    which a set was run.
+    """
+    found, newest = {}, {(row["set"], row["contestant"]): row["commit"] for row in rows()}
     for row in rows():
-        if row["contestant"] in OURS:
-            newest[row["contestant"]] = row["commit"]
-    for row in rows():
-        if row["contestant"] not in OURS or row["commit"] == newest[row["contestant"]]:
-            found.setdefault((row["set"], row["contestant"]), []).append(row)
+        place = row["set"], row["contestant"]
+        if row["contestant"] not in OURS or row["commit"] == newest[place]:
+            found.setdefault(place, []).append(row)
+    commits = {name: " and ".join(sorted({newest[place] for place in found if place[1] == name})) for name in OURS}
     sets = sorted({name for name, _ in found})
     there = [name for name in CONTESTANTS if any((each, name) in found for each in sets)]
     parts = [
         "# Your own data, no flags\n",
         "`python benchmarks/own_data.py --sets FOLDER`, on two cores of a CPU; means over seeds, in brackets their "
-        f"number. {', '.join(f'{name}: commit {short}' for name, short in newest.items())}. "
+        f"number. {'; '.join(f'{name}: commit {those}' for name, those in commits.items())} (own_data.jsonl: which set's). "
         + "; ".join(f"**{name}**: {CONTESTANTS[name]}" for name in there)
         + ".\n",
     ]
