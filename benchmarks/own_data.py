@@ -214,7 +214,7 @@ def table():
     parts = [
         "# Your own data, no flags\n",
         "`python benchmarks/own_data.py --sets FOLDER`, on two cores of a CPU; means over seeds, in brackets their "
-        f"number. {'; '.join(f'{name}: commit {those}' for name, those in commits.items())} (own_data.jsonl: which set's). "
+        f"number. {'; '.join(f'{name}: commit {those}' for name, those in commits.items())} (see own_data.jsonl). "
         + "; ".join(f"**{name}**: {CONTESTANTS[name]}" for name in there)
         + ".\n",
     ]
