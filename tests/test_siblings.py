@@ -196,9 +196,45 @@ def test_the_head_may_start_from_regression(untrained, dataset_folder, tmp_path)
         output = tmp_path / head
         assert train.main([str(each) for each in [*still, "--head", head, "--output_dir", output]]) is None
         accuracies[head] = metrics_of(output)["accuracy"]
+    assert metrics_of(tmp_path / "regression")["settings"]["adversarial"] == 0.2
     frozen = fit(untrained, tmp_path / "frozen", "--dataset_name", dataset_folder, "--method", "features",
                  "--pooling", "mean")["accuracy"]  # fmt: skip
     assert accuracies["regression"] == pytest.approx(frozen, abs=0.01) and frozen > 0.75 > accuracies["random"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_texts_are_not_moved_where_the_encoder_says_nothing_of_their_labels(untrained, tmp_path, capsys, monkeypatch):
+    from tfbert.training import features
+
+    rng = np.random.default_rng(0)
+    rows = [[f"the film was {word} and {other}.", rng.choice(["this", "that"])] for word in GOOD for other in BAD * 9]
+    with open(tmp_path / "rows.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows[:200]])
+    own = ["--train_file", tmp_path / "rows.csv", "--text_column", "text", "--label_column", "label",
+           "--model_name_or_path", untrained, "--pooling", "mean", "--head", "regression", "--num_train_epochs", 1,
+           "--max_seq_length", 32, "--precision", "float32"]  # fmt: skip
+    for few, flags, expected in ((features.FEW, [], 0.2), (10, [], 0.0), (10, ["--adversarial", 0.1], 0.1)):
+        monkeypatch.setattr(features, "FEW", few)
+        output = tmp_path / f"model{expected}"
+        assert train.main([str(each) for each in [*own, *flags, "--output_dir", output]]) is None
+        assert metrics_of(output)["settings"]["adversarial"] == expected
+        said = "--adversarial 0, as the encoder's vectors say little of these labels yet"
+        there = [
+            " ".join(text.split()) for text in (capsys.readouterr().out, (output / "training_report.md").read_text())
+        ]
+        assert [said in text for text in there] == [expected == 0] * 2
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_is_left_of_the_labels_entropy(several):
+    from tfbert.training.features import as_logits, share_left
+
+    labels = np.arange(90) % 3
+    truth = (labels[:, None] == np.arange(3)).astype(np.float32)
+    given, even = (truth if several else labels), np.full((90, 3), 1 / 3)
+    assert share_left(as_logits(even, given), given) == pytest.approx(1)
+    assert share_left(as_logits(0.9 * truth + 0.1 * even, given), given) < 0.2
+    assert share_left(as_logits(0.9 * np.roll(truth, 1, 1) + 0.1 * even, given), given) > 2
 
 
 def test_a_dimension_that_hardly_varies_gets_no_weight():
@@ -235,14 +271,15 @@ def test_the_folded_regression_gives_sklearns_probabilities(count):
 @pytest.mark.parametrize("several", [False, True])
 def test_a_head_is_scaled_until_it_is_as_unsure_as_held_out_folds(several):
     from tfbert.report.calibration import cross_entropies, sigmoid, softmax
-    from tfbert.training.features import humility
+    from tfbert.training.features import as_logits, humility
 
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 90)
     truth = (labels[:, None] == np.arange(3)).astype(np.float32)
     sure = 9 * (2 * truth - 1) + rng.normal(size=(90, 3))  # knows all texts
     unsure = 2 * truth - 1 + rng.normal(size=(90, 3))
-    given, held_out = (truth, sigmoid(unsure)) if several else (labels, softmax(unsure))
+    given = truth if several else labels
+    held_out = as_logits((sigmoid if several else softmax)(unsure), given)
     scale = humility(sure, held_out, given)
     assert 0.01 < scale < 0.3
     assert cross_entropies(sure * scale, given).mean() == pytest.approx(cross_entropies(unsure, given).mean(), rel=1e-4)

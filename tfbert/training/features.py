@@ -11,12 +11,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfbert.common.console import say
 from tfbert.common.errors import UserError
 from tfbert.data.labels import shares_of
 from tfbert.model.modeling import mean_of_tokens
 from tfbert.report.calibration import cross_entropies
 from tfbert.training.evaluating import evaluation_of, predict
 from tfbert.training.runs import Run
+from tfbert.training.sizes import FEW
 
 STRENGTHS = np.logspace(-4, 2, 13)  # C of the regularization, chosen by cross-validation
 FOLDS = 5
@@ -25,6 +27,7 @@ MOST_FOR_START = 10_000  # texts that the head is fitted to before it is fine-tu
 NEAR_TIE = 1.01  # times the lowest cross-entropy
 LEAST_FACTOR = 1e-3  # of a head's logits
 LEAST_PROBABILITY = 1e-7  # of a label that is in no text of a fold
+SAYS_LITTLE = 0.97  # of the labels' entropy is left when the encoder's vectors are known
 
 
 class Vectors(keras.Model):
@@ -87,27 +90,57 @@ def start_head(job, model):
     From a random head, large gradients would first spoil what the encoder knows (Kumar et al. 2022, arXiv:2202.10054).
     From one that is sure of every text that it was fitted to there would be hardly any, and nothing would be learnt:
     its logits are scaled until it is as unsure of these texts as held-out folds were.
+
+    Where the vectors say little of the labels, texts are not moved either, unless the command line wants it or they are
+    few: what they are told apart by has to be learnt yet, and would be moved away (benchmarks/RECIPES.md, "Your own
+    data"); few are learnt by heart.
     """
     head = model.classifier
     if job.head is None:  # else it is that of the seed before, whose encoder was the same
         texts = job.train.first(MOST_FOR_START)
         model.compile(jit_compile=False)
         _, logits = fit_head(job, model, texts, job.settings.seed)
-        scale = humility(logits, job.held_out[0], texts.labels) if job.held_out else 1.0
+        scale = 1.0
+        if job.held_out:
+            unsure, labels = as_logits(job.held_out[0], texts.labels), texts.labels
+            scale = humility(logits, unsure, labels)
+            if "adversarial" in job.chosen and len(job.train) > FEW and share_left(unsure, labels) > SAYS_LITTLE:
+                leave_in_place(job)
         job.head = [scale * ops.convert_to_numpy(weight) for weight in (head.kernel, head.bias)]
     for weight, value in zip((head.kernel, head.bias), job.head):
         weight.assign(value)
 
 
-def humility(logits, held_out, labels):
-    """The factor of logits, 1 at most, with which their cross-entropy is that of the probabilities held_out.
+def leave_in_place(job):
+    """Sets --adversarial to 0, and says so."""
+    job.settings.adversarial = 0.0
+    why = "--adversarial 0, as the encoder's vectors say little of these labels yet"
+    job.size += f"; {why}"
+    say("Job", why)
 
-    logits, held_out: float (N, L); labels: int (N,), or float (N, L).
+
+def as_logits(probabilities, labels):
+    """Logits with these probabilities, float (N, L), by softmax, or where labels is float (N, L) by sigmoid."""
+    sure = np.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return np.log(sure) if labels.ndim == 1 else np.log(sure / (1 - sure))
+
+
+def share_left(logits, labels):
+    """Cross-entropy, as a share of that of one who knows how frequent each label is and nothing of the texts.
+
+    logits: float (N, L); labels: int (N,), or float (N, L).
+    """
+    shares = np.broadcast_to(shares_of(labels, logits.shape[1]), logits.shape)
+    return cross_entropies(logits, labels).mean() / cross_entropies(as_logits(shares, labels), labels).mean()
+
+
+def humility(logits, unsure, labels):
+    """The factor of logits, 1 at most, with which their cross-entropy is that of the logits `unsure`.
+
+    logits, unsure: float (N, L); labels: int (N,), or float (N, L).
     """
     from scipy.optimize import brentq
 
-    held_out = np.clip(held_out, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    unsure = np.log(held_out) if labels.ndim == 1 else np.log(held_out / (1 - held_out))
     wanted = cross_entropies(unsure, labels).mean()
 
     def excess(scale):

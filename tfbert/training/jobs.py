@@ -60,7 +60,8 @@ class Job:
     encoder: object  # sources.Source, as data
     data: object
     device: object
-    size: str  # what the device decided, in words
+    chosen: dict  # settings that the command line left open, and what they became
+    size: str  # the same in words
     pretraining: dict | None
     splits: object
     tokenizer: object
@@ -220,7 +221,7 @@ def new_job(settings, argv, stack):
         of_training, of_answering = text_encoder("cut"), text_encoder(settings.long_texts)
         job = Job(
             settings, command_of("train.py", argv), started, stopwatch, task, encoder, data, device,
-            size, pretraining, splits, tokenizer,
+            chosen, size, pretraining, splits, tokenizer,
             config_of_classifier(),
             Examples.tokenized(splits.train, of_training, "tokenizing train", device.xla),
             Examples.tokenized(splits.validation, of_answering, "tokenizing validation", device.xla),
