@@ -193,11 +193,12 @@ def test_where_labels_are_unbalanced_macro_f1_is_told(rare, told):
     assert lines.get("Macro-F1") == (sentence if told else None)
 
 
-def test_a_model_that_learnt_nothing_is_called_so():
+@pytest.mark.parametrize("adversarial, remedy", [(None, "more texts"), (0.2, "--adversarial 0, more texts")])
+def test_a_model_that_learnt_nothing_is_called_so(adversarial, remedy):
     task = SimpleNamespace(tested="test texts")
-    lines = headline(figures(0.0, 0.3, 0.0, "matthews_correlation"), task)
-    assert [text for name, text in lines if name == "WARNING"] == [
-        "in Matthews correlation the model does no better than the most frequent label: try more texts, more "
+    stuck = figures(0.0, 0.3, 0.0, "matthews_correlation") | {"settings": {"adversarial": adversarial}}
+    assert [text for name, text in headline(stuck, task) if name == "WARNING"] == [
+        f"in Matthews correlation the model does no better than the most frequent label: try {remedy}, more "
         "--num_train_epochs, another --learning_rate or another encoder"
     ]
 

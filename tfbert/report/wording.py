@@ -87,8 +87,9 @@ def doubts(metrics):
         found.append(f"{metrics['test_in_train']:.0%} of the test texts have the words of one that it learnt from: the "
                      "figures say little of new ones")  # fmt: skip
     if metrics[metric] <= metrics[f"majority_{metric}"]:
-        found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try more texts, "
-                     "more --num_train_epochs, another --learning_rate or another encoder")  # fmt: skip
+        still = "--adversarial 0, " if metrics.get("settings", {}).get("adversarial") else ""
+        found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try {still}more "
+                     "texts, more --num_train_epochs, another --learning_rate or another encoder")  # fmt: skip
     elif metrics[metric] < metrics[f"baseline_{metric}"] and not baseline_failed(metrics):
         remedy = "--method features --pooling mean, more --num_train_epochs"
         if metrics.get("settings", {}).get("method") == "features":
