@@ -5,9 +5,8 @@ usage: python benchmarks/own_data.py --sets FOLDER [--only NAME ...] [--contesta
 FOLDER holds NAME/train.csv and NAME/test.csv with the columns text and label, or where several labels may hold text
 and for each label a column of zeros and ones. "ours" is train.py with these files and no other flag than the seed;
 contestants/own_sets.py describes the others. Each is a process of its own, one after the other. Every figure is
-reckoned from what a contestant states of the test texts, ours by infer.py.
-Appends a line a run to results/own_data.jsonl, skips what stands there already (ours: of the same commit), and writes
-results/own_data.md.
+reckoned from what a contestant states of the test texts, ours by infer.py. Appends a line a run to
+results/own_data.jsonl, skips what stands there already (ours: of the same commit), and writes results/own_data.md.
 """
 
 import argparse
@@ -86,7 +85,7 @@ def key(row):
 
 
 def has_few(folder):
-    if len(label_columns(folder / "train.csv")) > 1:
+    if may_have_several(folder / "train.csv"):
         return False
     counts = sorted(Counter(label for _, label in texts_and_labels(folder / "train.csv")).values())
     return counts[len(counts) // 2] <= FEW
@@ -96,6 +95,10 @@ def label_columns(path):
     """The names of the columns of labels: one, or where several labels may hold one for each."""
     with open(path, newline="", encoding="utf-8") as file:
         return [name for name in next(csv.reader(file)) if name != "text"]
+
+
+def may_have_several(path):
+    return len(label_columns(path)) > 1
 
 
 def texts_and_labels(path):
@@ -121,9 +124,8 @@ def measured(contestant, folder, seed, environments):
         seconds = time.perf_counter() - began
         answer = np.load(f"{work}/answer.npz")
         names, probabilities = answer["names"].tolist(), answer["probabilities"]
-    chosen = probabilities > 0.5
-    if len(label_columns(test)) == 1:
-        chosen = probabilities == probabilities.max(axis=1, keepdims=True)
+    best = np.eye(len(names), dtype=bool)[probabilities.argmax(axis=1)]
+    chosen = probabilities > 0.5 if may_have_several(test) else best
     return scores(names, probabilities, chosen, train, test, seconds)
 
 
@@ -170,7 +172,7 @@ def stated(model, test, place):
     names = list(next(each["probabilities"] for each in answers if each["probabilities"]))
     even = dict.fromkeys(names, 1 / len(names))  # of a text without words, which gets no label
     probabilities = np.array([[(each["probabilities"] or even)[name] for name in names] for each in answers])
-    several = len(label_columns(test)) > 1
+    several = may_have_several(test)
     chosen = [(each["label"] or "").split(", ") if several else [each["label"]] for each in answers]
     return names, probabilities, np.array([[name in those for name in names] for those in chosen])
 
@@ -183,8 +185,7 @@ def scores(names, probabilities, chosen, train, test, seconds):
     """
     from sklearn.metrics import f1_score, jaccard_score
 
-    labels = [label for _, label in texts_and_labels(test)]
-    several = isinstance(labels[0], tuple)
+    labels, several = [label for _, label in texts_and_labels(test)], may_have_several(test)
     truth = np.array([[name in label if several else name == label for name in names] for label in labels])
     of_truth = np.where(truth, probabilities, 1 - probabilities) if several else probabilities[truth]
     occurring = np.flatnonzero(truth.any(axis=0))

@@ -28,10 +28,10 @@ class Few:
         return len(self.lengths)
 
 
-def small_job(settings):
+def small_job(settings, chosen):
     """A job of 1,000 texts, an epoch of 10,000 tokens, for which 10 s are gone."""
     batches = SimpleNamespace(steps_per_epoch=32, padded_tokens=lambda first, steps: 10_000)
-    job = SimpleNamespace(settings=settings, stopwatch=Stopwatch(), train=Few(1000), test=Few(100), size="",
+    job = SimpleNamespace(settings=settings, chosen=chosen, stopwatch=Stopwatch(), train=Few(1000), test=Few(100), size="",
                           validation=Few(100), batches=lambda seed: batches, device=SimpleNamespace(is_gpu=False),
                           task=SimpleNamespace(is_long=False))  # fmt: skip
     job.stopwatch.seconds["before"] = 10.0
@@ -54,12 +54,12 @@ def small_job(settings):
 def test_what_fits_is_chosen(pace, flags, expected, monkeypatch):
     monkeypatch.setattr(minutes, "seconds_of_token", lambda job: pace)
     settings = TrainSettings(minutes=1.0, **flags)
-    by_default = {} if settings.num_train_epochs else {"num_train_epochs": 6.0}
+    chosen = {} if settings.num_train_epochs else {"num_train_epochs": 6.0}
     settings.num_train_epochs = settings.num_train_epochs or 6.0
-    job, before = small_job(settings), dict(vars(settings))
+    job, before = small_job(settings, chosen), dict(vars(settings))
     if "max_train_samples" not in flags:  # what is drawn without --minutes too
         expected = {"max_train_samples": 1000, "validation_samples": 50} | expected
-    minutes.fit_into_minutes(job, by_default)
+    minutes.fit_into_minutes(job)
     changed = {name: value for name, value in vars(settings).items() if value != before[name]}
     assert changed == pytest.approx(expected, rel=0.05)
     assert all(f"--{name}" in job.minutes_as_flags for name in expected) and job.minutes_as_flags in job.size
@@ -71,7 +71,7 @@ def test_too_little_time_to_learn_anything_is_refused(given, least, monkeypatch)
     monkeypatch.setattr(minutes, "seconds_of_token", lambda job: 0.008)
     settings = TrainSettings(minutes=given, num_train_epochs=1.0)
     with pytest.raises(UserError, match=f"--minutes {given}: .* on this machine give at least {least}$"):
-        minutes.fit_into_minutes(small_job(settings), {"num_train_epochs": 1.0})
+        minutes.fit_into_minutes(small_job(settings, {"num_train_epochs": 1.0}))
 
 
 @pytest.mark.usefixtures("no_pictures")

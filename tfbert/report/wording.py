@@ -82,17 +82,17 @@ def baseline_failed(metrics):
 
 def doubts(metrics):
     """What speaks against the figures, a list of sentences."""
-    metric, found = metrics["metric"], []
+    metric, settings, found = metrics["metric"], metrics.get("settings", {}), []
     if is_known(metrics):
         found.append(f"{metrics['test_in_train']:.0%} of the test texts have the words of one that it learnt from: the "
                      "figures say little of new ones")  # fmt: skip
     if metrics[metric] <= metrics[f"majority_{metric}"]:
-        still = "--adversarial 0, " if metrics.get("settings", {}).get("adversarial") else ""
+        still = "--adversarial 0, " if settings.get("adversarial") else ""
         found.append(f"in {METRICS[metric]} the model does no better than the most frequent label: try {still}more "
                      "texts, more --num_train_epochs, another --learning_rate or another encoder")  # fmt: skip
     elif metrics[metric] < metrics[f"baseline_{metric}"] and not baseline_failed(metrics):
         remedy = "--method features --pooling mean, more --num_train_epochs"
-        if metrics.get("settings", {}).get("method") == "features":
+        if settings.get("method") == "features":
             remedy = "--pooling mean, fine-tuning (without --method features)"
         found.append(f"{metrics['baseline']} with logistic regression does better: try {remedy}, or an encoder for "
                      "these texts (--model_name_or_path)")  # fmt: skip

@@ -231,7 +231,7 @@ def new_job(settings, argv, stack):
     share = unknown_share(job.train, of_training)
     unknown = None if share is None else known_in_words(share, encoder.name)
     if settings.minutes:
-        fit_into_minutes(job, chosen)
+        fit_into_minutes(job)
         job.config = config_of_classifier()
         if settings.max_train_samples < len(job.train):
             job.splits = splits = load_splits(task, parts, settings)

@@ -15,12 +15,12 @@ MOST_SEEDS = 5
 FEWEST = 64  # texts, below which nothing is learnt
 
 
-def fit_into_minutes(job, by_default):
+def fit_into_minutes(job):
     """Lowers the settings of a job, its epochs, then its texts, until it takes about settings.minutes; where there is
     time for it, raises the number of runs, whose weights are averaged. What the command line gives stays.
 
-    by_default: the names of the settings that it left open. Gives the job flags that lead to the same without
-    --minutes. Raises UserError where there is no time for FEWEST texts.
+    Gives the job flags that lead to the same without --minutes. Raises UserError where there is no time for FEWEST
+    texts.
     """
     settings = job.settings
     with job.stopwatch("timing some steps"):
@@ -33,7 +33,7 @@ def fit_into_minutes(job, by_default):
     epoch = batches.padded_tokens(0, batches.steps_per_epoch)
     passes = (left / (pace * settings.seeds) - validations) / epoch
     flags, texts = {}, len(job.train)
-    if "num_train_epochs" in by_default:
+    if "num_train_epochs" in job.chosen:
         if passes < settings.num_train_epochs:
             settings.num_train_epochs = max(1.0, math.floor(10 * passes) / 10)
         flags["num_train_epochs"] = settings.num_train_epochs
@@ -50,7 +50,7 @@ def fit_into_minutes(job, by_default):
             of_all = size_of_held_out(settings, len(job.train) + len(job.validation))
             flags["validation_samples"] = settings.validation_samples = of_all
         flags["max_train_samples"] = settings.max_train_samples = texts
-        if texts < len(job.train) and "per_device_train_batch_size" in by_default:
+        if texts < len(job.train) and "per_device_train_batch_size" in job.chosen:
             flags["per_device_train_batch_size"] = settings.per_device_train_batch_size  # of fewer, it might be less
     if settings.hidden_dropout is None and is_read_once(settings, job.task, job.device):
         flags["hidden_dropout"] = settings.hidden_dropout = 0.0
